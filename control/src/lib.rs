@@ -1,1 +1,9 @@
-//! placeholder
+//! The control plane: API, web UI, proxy, image assembly, runtimes, zones.
+//!
+//! `api`, `agents`, `proxy` and `reconcile` call `app`; `app` speaks `domain`; drivers (`runtime`, `builder`, `store`,
+//! `auth`, `zones`) implement traits in domain terms and are named only in `wiring`. A test enforces this.
+
+pub mod builder;
+pub mod clock;
+pub mod domain;
+pub mod runtime;

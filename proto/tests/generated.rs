@@ -19,11 +19,7 @@ fn committed_code_is_generated_from_the_proto_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let out = tempfile::tempdir().unwrap();
     let descriptors = protox::compile(FILES, [root]).unwrap();
-    tonic_prost_build::configure()
-        .bytes(".")
-        .out_dir(out.path())
-        .compile_fds(descriptors)
-        .unwrap();
+    tonic_prost_build::configure().bytes(".").out_dir(out.path()).compile_fds(descriptors).unwrap();
     for name in ["atelier.agent.v1.rs", "atelier.sync.v1.rs"] {
         let fresh = fs::read_to_string(out.path().join(name)).unwrap();
         let committed = root.join("src/gen").join(name);

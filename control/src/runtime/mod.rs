@@ -1,0 +1,101 @@
+//! Where studios run. One trait in domain words, one driver a folder, one table.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{
+    build::ImageRef,
+    ids::{Login, ProjectKey, StudioId},
+};
+
+/// What to run: one pod (or its stand-in) of a studio.
+#[derive(Debug, Clone)]
+pub struct PodSpec {
+    pub studio: StudioId,
+    pub project: ProjectKey,
+    pub owner: Login,
+    /// Incarnation: a pod of another epoch is another pod, and replaced.
+    pub epoch: u64,
+    pub image: ImageRef,
+    /// For the agent, beside those that the driver adds (addresses, pod name and id): secrets among them, never logged.
+    pub agent_env: BTreeMap<String, String>,
+    /// Ports that are reachable from the proxy.
+    pub ports: Vec<u16>,
+    /// From SIGTERM to SIGKILL.
+    pub termination_grace: Duration,
+}
+
+/// Facts that a driver gives a pod when it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    pub pod_name: String,
+    /// A new pod has a new one.
+    pub pod_uid: String,
+    pub node_name: String,
+    pub namespace: String,
+    /// Where the proxy reaches the ports directly; `None`: by tunnel only.
+    pub address: Option<IpAddr>,
+    /// What servers in the pod should listen on.
+    pub listen_address: IpAddr,
+    /// Absolute, as seen in the pod.
+    pub workspace: String,
+    /// Absolute, as seen in the pod.
+    pub home: String,
+    /// Root of what the image brings, as seen in the pod (`/opt/studio` in images).
+    pub studio_prefix: String,
+}
+
+/// How a pod is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodState {
+    /// There is none.
+    Absent,
+    /// Made, and its agent process runs (or is about to).
+    Running(Placement),
+    /// It ended. `reason` is for people: exit code or signal, last words.
+    Ended { placement: Placement, reason: String },
+}
+
+/// Something a driver could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// Asking again won't help: `what` failed because of `why`; `hint` says what to do.
+    #[error("{what}: {why}")]
+    Refused { what: &'static str, why: String, hint: String },
+    /// Asking again may help.
+    #[error("{what}")]
+    Unavailable {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A driver. All calls are idempotent and may be repeated after a crash of the control plane at any point.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Its name in configurations: `process`, `docker`, `kubernetes`.
+    fn name(&self) -> &'static str;
+
+    /// Makes the pod exist in this epoch; a pod of an older epoch is removed first. Returns as soon as it is made, not when
+    /// its agent has said hello.
+    async fn ensure_studio(&self, spec: &PodSpec) -> Result<Placement, RuntimeError>;
+
+    /// How the studio's pod is now.
+    async fn observe_studio(&self, studio: &StudioId) -> Result<PodState, RuntimeError>;
+
+    /// Ends the pod: SIGTERM, `grace`, SIGKILL; then removes all that was made for it, except what the studio keeps.
+    /// Well when there is none.
+    async fn remove_studio(&self, studio: &StudioId, grace: Duration) -> Result<(), RuntimeError>;
+
+    /// Every pod of this installation, also those that the store no longer knows.
+    async fn list_studios(&self) -> Result<Vec<(StudioId, PodState)>, RuntimeError>;
+
+    /// Resolves as soon as something may have changed for a studio; the caller observes then. Cancel safe.
+    async fn changed(&self) -> StudioId;
+
+    /// Lets go of everything without ending pods.
+    async fn close(&self, cancel: CancellationToken);
+}
