@@ -112,11 +112,8 @@ impl FromStr for ZoneKind {
 
 /// One zone: a kind and its owner. Text form: `project:DEMO:notebooks`, `studio:abcdefgh:code_studio-versioned`,
 /// `user:alice:user-versioned`.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String)]
 pub struct ZoneRef {
     kind: ZoneKind,
     owner: ZoneOwner,
