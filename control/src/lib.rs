@@ -7,3 +7,4 @@ pub mod builder;
 pub mod clock;
 pub mod domain;
 pub mod runtime;
+pub mod store;

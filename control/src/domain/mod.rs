@@ -1,7 +1,12 @@
 //! Words of the product as types: what exists, what states it may be in, who may do what. No I/O.
 
+pub mod audit;
 pub mod build;
 pub mod ids;
+pub mod permission;
+pub mod project;
 pub mod studio;
 pub mod task;
+pub mod template;
+pub mod user;
 pub mod zone;

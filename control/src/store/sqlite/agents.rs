@@ -1,0 +1,78 @@
+use async_trait::async_trait;
+use sqlx::query;
+
+use super::{
+    Sqlite,
+    row::{get, number, parsed, signed},
+};
+use crate::{
+    domain::ids::StudioId,
+    store::{AgentCredential, AgentCredentials, Result},
+};
+
+#[async_trait]
+impl AgentCredentials for Sqlite {
+    async fn put_agent_credential(&self, credential: &AgentCredential) -> Result<()> {
+        query(
+            "INSERT INTO agent_credentials (studio, epoch, bootstrap_hash, session_hash, pod_uid, boot_id) \
+             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (studio) DO UPDATE SET epoch = excluded.epoch, \
+             bootstrap_hash = excluded.bootstrap_hash, session_hash = excluded.session_hash, \
+             pod_uid = excluded.pod_uid, boot_id = excluded.boot_id",
+        )
+        .bind(credential.studio.as_str())
+        .bind(signed(credential.epoch))
+        .bind(&credential.bootstrap_hash)
+        .bind(&credential.session_hash)
+        .bind(&credential.pod_uid)
+        .bind(&credential.boot_id)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    async fn agent_credential(&self, studio: &StudioId) -> Result<Option<AgentCredential>> {
+        let row = query("SELECT * FROM agent_credentials WHERE studio = ?")
+            .bind(studio.as_str())
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(|row| {
+            Ok(AgentCredential {
+                studio: parsed(&row, "studio")?,
+                epoch: number(&row, "epoch")?,
+                bootstrap_hash: get(&row, "bootstrap_hash")?,
+                session_hash: get(&row, "session_hash")?,
+                pod_uid: get(&row, "pod_uid")?,
+                boot_id: get(&row, "boot_id")?,
+            })
+        })
+        .transpose()
+    }
+
+    async fn exchange_agent_credential(
+        &self,
+        exchanged: &AgentCredential,
+        bootstrap_hash: &[u8],
+    ) -> Result<bool> {
+        let done = query(
+            "UPDATE agent_credentials SET bootstrap_hash = NULL, session_hash = ?, pod_uid = ?, boot_id = ? \
+             WHERE studio = ? AND epoch = ? AND bootstrap_hash = ?",
+        )
+        .bind(&exchanged.session_hash)
+        .bind(&exchanged.pod_uid)
+        .bind(&exchanged.boot_id)
+        .bind(exchanged.studio.as_str())
+        .bind(signed(exchanged.epoch))
+        .bind(bootstrap_hash)
+        .execute(&self.write)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn delete_agent_credential(&self, studio: &StudioId) -> Result<()> {
+        query("DELETE FROM agent_credentials WHERE studio = ?")
+            .bind(studio.as_str())
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+use async_trait::async_trait;
+use sqlx::{query, sqlite::SqliteRow};
+
+use super::{
+    Sqlite,
+    row::{
+        at, at_option, exists, get, json, ms, name_of, named, number, parsed, parsed_option,
+        signed, to_json,
+    },
+};
+use crate::{
+    domain::{
+        ids::{BuildId, ProjectKey, StudioId, TaskId},
+        studio::{DesiredState, Studio, StudioState},
+    },
+    store::{Result, StoreError, Studios, SyncLedger},
+};
+
+fn studio(row: &SqliteRow) -> Result<Studio> {
+    let template_version =
+        get::<Option<i64>>(row, "template_version")?.map(u32::try_from).transpose();
+    Ok(Studio {
+        id: parsed(row, "id")?,
+        project: parsed(row, "project")?,
+        name: get(row, "name")?,
+        owner: parsed(row, "owner")?,
+        template: parsed(row, "template")?,
+        template_version: template_version.map_err(|why| StoreError::Corrupt {
+            what: "template_version",
+            why: why.to_string(),
+        })?,
+        build: parsed_option(row, "build")?,
+        desired: named(row, "desired")?,
+        state: named(row, "state")?,
+        epoch: number(row, "epoch")?,
+        task: parsed_option(row, "task")?,
+        failure: get(row, "failure")?,
+        created_at: at(row, "created_at")?,
+        started_at: at_option(row, "started_at")?,
+    })
+}
+
+#[async_trait]
+impl Studios for Sqlite {
+    async fn create_studio(&self, studio: &Studio) -> Result<()> {
+        query(
+            "INSERT INTO studios (id, project, name, owner, template, desired, state, epoch, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(studio.id.as_str())
+        .bind(studio.project.as_str())
+        .bind(&studio.name)
+        .bind(studio.owner.as_str())
+        .bind(studio.template.as_str())
+        .bind(name_of(&studio.desired))
+        .bind(name_of(&studio.state))
+        .bind(signed(studio.epoch))
+        .bind(ms(studio.created_at))
+        .execute(&self.write)
+        .await
+        .map_err(exists("studio", &studio.name))?;
+        Ok(())
+    }
+
+    async fn rename_studio(&self, studio: &Studio) -> Result<bool> {
+        let done = query("UPDATE studios SET name = ?, owner = ? WHERE id = ?")
+            .bind(&studio.name)
+            .bind(studio.owner.as_str())
+            .bind(studio.id.as_str())
+            .execute(&self.write)
+            .await
+            .map_err(exists("studio", &studio.name))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn set_desired(
+        &self,
+        id: &StudioId,
+        desired: DesiredState,
+        task: &TaskId,
+    ) -> Result<bool> {
+        let done = query("UPDATE studios SET desired = ?, task = ? WHERE id = ?")
+            .bind(name_of(&desired))
+            .bind(task.as_str())
+            .bind(id.as_str())
+            .execute(&self.write)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn set_actual(&self, studio: &Studio) -> Result<bool> {
+        let done = query(
+            "UPDATE studios SET state = ?, epoch = ?, build = ?, template_version = ?, failure = ?, started_at = ?, \
+             desired = ?, task = ? WHERE id = ?",
+        )
+        .bind(name_of(&studio.state))
+        .bind(signed(studio.epoch))
+        .bind(studio.build.as_ref().map(BuildId::as_str))
+        .bind(studio.template_version)
+        .bind(&studio.failure)
+        .bind(studio.started_at.map(ms))
+        .bind(name_of(&studio.desired))
+        .bind(studio.task.as_ref().map(TaskId::as_str))
+        .bind(studio.id.as_str())
+        .execute(&self.write)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn delete_studio(&self, id: &StudioId) -> Result<bool> {
+        let done = query("DELETE FROM studios WHERE id = ?")
+            .bind(id.as_str())
+            .execute(&self.write)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn studio(&self, id: &StudioId) -> Result<Option<Studio>> {
+        let row = query("SELECT * FROM studios WHERE id = ?")
+            .bind(id.as_str())
+            .fetch_optional(&self.read)
+            .await?;
+        row.as_ref().map(studio).transpose()
+    }
+
+    async fn studios(&self, project: Option<&ProjectKey>) -> Result<Vec<Studio>> {
+        query("SELECT * FROM studios WHERE ?1 IS NULL OR project = ?1 ORDER BY name, id")
+            .bind(project.map(ProjectKey::as_str))
+            .fetch_all(&self.read)
+            .await?
+            .iter()
+            .map(studio)
+            .collect()
+    }
+
+    async fn studios_in(&self, states: &[StudioState]) -> Result<Vec<Studio>> {
+        let all = self.studios(None).await?;
+        Ok(all.into_iter().filter(|studio| states.contains(&studio.state)).collect())
+    }
+}
+
+#[async_trait]
+impl SyncLedger for Sqlite {
+    async fn put_open_issues(
+        &self,
+        studio: &StudioId,
+        mount: &str,
+        open: &serde_json::Value,
+    ) -> Result<()> {
+        query(
+            "INSERT INTO open_issues (studio, mount, open) VALUES (?, ?, ?) \
+             ON CONFLICT (studio, mount) DO UPDATE SET open = excluded.open",
+        )
+        .bind(studio.as_str())
+        .bind(mount)
+        .bind(to_json(open))
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    async fn open_issues(&self, studio: &StudioId) -> Result<Vec<(String, serde_json::Value)>> {
+        query("SELECT mount, open FROM open_issues WHERE studio = ? ORDER BY mount")
+            .bind(studio.as_str())
+            .fetch_all(&self.read)
+            .await?
+            .iter()
+            .map(|row| Ok((get(row, "mount")?, json(row, "open")?)))
+            .collect()
+    }
+}
