@@ -38,6 +38,32 @@ pub enum StartStep {
     Readiness,
 }
 
+impl StartStep {
+    /// All, in order.
+    pub const ALL: [Self; 7] = [
+        Self::Image,
+        Self::Resources,
+        Self::Pod,
+        Self::Agent,
+        Self::Files,
+        Self::Entrypoints,
+        Self::Readiness,
+    ];
+
+    /// As in events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Resources => "resources",
+            Self::Pod => "pod",
+            Self::Agent => "agent",
+            Self::Files => "files",
+            Self::Entrypoints => "entrypoints",
+            Self::Readiness => "readiness",
+        }
+    }
+}
+
 /// A user's instance of a template in a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Studio {

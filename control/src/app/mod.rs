@@ -1,0 +1,13 @@
+//! What users may do, and who may do it: one service a family of use cases. Authorization lives here and nowhere else.
+
+pub mod api_keys;
+pub mod audit;
+pub mod error;
+pub mod login;
+pub mod projects;
+pub mod studios;
+pub mod tasks;
+pub mod templates;
+pub mod users;
+
+pub use error::AppError;
