@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod error;
 pub mod login;
+pub mod ports;
 pub mod projects;
 pub mod studios;
 pub mod tasks;

@@ -1,8 +1,10 @@
 //! Words of the product as types: what exists, what states it may be in, who may do what. No I/O.
 
+pub mod agent;
 pub mod audit;
 pub mod build;
 pub mod ids;
+pub mod launch;
 pub mod permission;
 pub mod project;
 pub mod studio;
