@@ -1,7 +1,5 @@
 //! Whether a template may be kept.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use serde_json::Value;
 
 use crate::{
@@ -9,8 +7,7 @@ use crate::{
     domain::ids::GroupName,
 };
 
-/// Content by relative path.
-pub type Resources = BTreeMap<String, Arc<[u8]>>;
+pub use images::template::Resources;
 
 /// All that is wrong with it; empty: it may be kept.
 pub fn problems(spec: &Value, resources: &Resources) -> Vec<Problem> {
@@ -31,14 +28,27 @@ pub(super) fn check(
     for path in resources.keys() {
         check_resource_path(path)?;
     }
-    let label = spec.get("label").and_then(Value::as_str).unwrap_or_default();
-    crate::app::error::check_text("label", label, 100)?;
-    let groups = match spec.get("allowed_groups") {
-        None | Some(Value::Null) => vec![],
-        Some(groups) => serde_json::from_value(groups.clone())
-            .map_err(|error| AppError::invalid("allowed_groups", error.to_string()))?,
-    };
-    Ok((label.to_owned(), groups))
+    let parsed = images::template::parse(spec).map_err(refused)?;
+    crate::app::error::check_text("label", &parsed.label, 100)?;
+    crate::app::error::check_prose("description", &parsed.description, 4000)?;
+    let found = images::compose::validate(&parsed, resources);
+    if !found.is_empty() {
+        return Err(refused(found));
+    }
+    let groups = parsed.allowed_groups.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+    Ok((parsed.label, groups))
+}
+
+fn refused(found: Vec<images::template::Problem>) -> AppError {
+    let problems = found
+        .into_iter()
+        .map(|problem| Problem {
+            block: problem.block,
+            field: problem.field,
+            reason: problem.reason,
+        })
+        .collect();
+    AppError::Invalid { what: "the template".into(), problems }
 }
 
 /// A resource's path is relative, of plain components, and short enough for every file system.
