@@ -8,6 +8,7 @@ pub mod launch;
 pub mod permission;
 pub mod project;
 pub mod studio;
+pub mod subpath;
 pub mod task;
 pub mod template;
 pub mod user;
