@@ -8,5 +8,6 @@ pub mod auth;
 pub mod builder;
 pub mod clock;
 pub mod domain;
+pub mod proxy;
 pub mod runtime;
 pub mod store;

@@ -1,0 +1,15 @@
+//! The proxy over real sockets: what goes in on one side and comes out on the other.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
+
+mod access;
+mod bodies;
+mod http2;
+mod nginx;
+mod pages;
+mod pooling;
+mod requests;
+mod shared;
+mod smuggling;
+mod support;
+mod websocket;
