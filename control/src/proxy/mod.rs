@@ -70,8 +70,6 @@ pub use self::{
 };
 use crate::{clock::SharedClock, domain::ids::StudioId};
 
-/// How often the right to an open `WebSocket` is asked about again.
-const RECHECK: Duration = Duration::from_secs(15);
 /// How often unused connections are looked through.
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -85,6 +83,8 @@ pub struct ProxyConfig {
     pub connect_timeout: Duration,
     /// Connections to one port of a studio, `WebSocket`s included.
     pub max_connections: u64,
+    /// How often the right to an open `WebSocket` is asked about again.
+    pub recheck: Duration,
 }
 
 impl std::fmt::Debug for ProxyConfig {
@@ -96,8 +96,13 @@ impl std::fmt::Debug for ProxyConfig {
 impl ProxyConfig {
     /// The defaults, with a secret of the instance's own.
     pub fn new(secret: [u8; 32]) -> Self {
-        let origins = Origins::default();
-        Self { origins, secret, connect_timeout: Duration::from_secs(5), max_connections: 1024 }
+        Self {
+            origins: Origins::default(),
+            secret,
+            connect_timeout: Duration::from_secs(5),
+            max_connections: 1024,
+            recheck: Duration::from_secs(15),
+        }
     }
 }
 
@@ -215,7 +220,8 @@ impl Proxy {
     /// Returns when the plan's user may not use its port any more, or the proxy ends.
     async fn while_admitted(self, route: Arc<StudioRoute>, port: u16, principal: Principal) {
         let cancel = &self.shared.parts.cancel;
-        while cancel.run_until_cancelled(tokio::time::sleep(RECHECK)).await.is_some() {
+        let pause = self.shared.config.recheck;
+        while cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             let Some(route) = self.routes().get(&route.id) else { return };
             let now = self.now();
             let verdict =

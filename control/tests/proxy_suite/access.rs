@@ -1,9 +1,14 @@
 //! Signing in on an application's origin, and staying signed in.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use control::proxy::{NoTunnels, TICKET_SECONDS};
-use futures_util::StreamExt;
+use control::proxy::{NoTunnels, ProxyConfig, TICKET_SECONDS};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 
 use crate::support::{Answer, Fixture, ID, PORT, PREFIX, server, soon};
 
@@ -252,7 +257,7 @@ async fn keys_of_the_application_itself_are_its_own_affair() {
 
 #[tokio::test]
 async fn plain_http_elsewhere_gets_plain_cookies() {
-    let domain = |config: &mut control::proxy::ProxyConfig| {
+    let domain = |config: &mut ProxyConfig| {
         config.origins.domain = "apps.test".to_owned();
         config.origins.main_url = Some("http://atelier.test".to_owned());
     };
@@ -269,28 +274,47 @@ async fn plain_http_elsewhere_gets_plain_cookies() {
     assert!(set.starts_with("atelier-state=") && !set.contains("Secure"), "{set}");
 }
 
-#[tokio::test]
-async fn the_end_of_the_proxy_ends_its_tunnels() {
-    let fixture = Fixture::new().await;
+/// A fixture with an upstream that holds a `WebSocket`, and Ann's browser's end of it.
+async fn with_socket() -> (Fixture, WebSocketStream<TcpStream>) {
+    let often = |config: &mut ProxyConfig| config.recheck = Duration::from_millis(20);
+    let fixture = Fixture::with(often, Arc::new(NoTunnels)).await;
     fixture
         .upstream("/", |stream, _| {
             Box::pin(async move {
                 let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-                while let Some(Ok(_)) = socket.next().await {}
+                while let Some(Ok(message)) = socket.next().await {
+                    socket.send(message).await.ok();
+                }
             })
         })
         .await;
     let (app, _) = signed_in(&fixture, NAVIGATE).await;
-    let stream = tokio::net::TcpStream::connect(fixture.address).await.unwrap();
+    let stream = TcpStream::connect(fixture.address).await.unwrap();
     let mut request =
-        tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(format!(
-            "ws://{}{PREFIX}/",
-            fixture.app_host()
-        ))
-        .unwrap();
+        format!("ws://{}{PREFIX}/", fixture.app_host()).into_client_request().unwrap();
     request.headers_mut().insert("cookie", app.parse().unwrap());
     request.headers_mut().insert("origin", fixture.app_origin().parse().unwrap());
-    let (mut socket, _) = soon(tokio_tungstenite::client_async(request, stream)).await.unwrap();
+    let (socket, _) = soon(tokio_tungstenite::client_async(request, stream)).await.unwrap();
+    (fixture, socket)
+}
+
+#[tokio::test]
+async fn the_end_of_the_proxy_ends_its_tunnels() {
+    let (fixture, mut socket) = with_socket().await;
     drop(fixture);
+    assert!(soon(socket.next()).await.is_none_or(|message| message.is_err()));
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_ends_its_open_tunnels() {
+    let (fixture, mut socket) = with_socket().await;
+    fixture.clock.forward(10);
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        socket.send(Message::text("still here")).await.unwrap();
+        assert!(soon(socket.next()).await.unwrap().unwrap().is_text());
+    }
+    fixture.people.gone.lock().unwrap().insert("s-ann".to_owned());
+    fixture.proxy.forget_verdicts();
     assert!(soon(socket.next()).await.is_none_or(|message| message.is_err()));
 }

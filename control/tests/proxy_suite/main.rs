@@ -4,6 +4,7 @@
 
 mod access;
 mod bodies;
+mod browser;
 mod http2;
 mod nginx;
 mod pages;

@@ -8,7 +8,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use axum::{Router, http::HeaderMap};
+use axum::{
+    Router,
+    extract::Query,
+    http::HeaderMap,
+    response::{Html, IntoResponse},
+    routing::get,
+};
 use control::{
     clock::Clock,
     domain::ids::{Login, StudioId},
@@ -116,6 +122,16 @@ pub(crate) struct Fixture {
     pub(crate) tasks: Tasks,
 }
 
+/// A page of the main origin that signs Ann in and, with `?frame=`, shows an application in a frame; with `?to=` it leads there.
+async fn start_page(Query(asked): Query<BTreeMap<String, String>>) -> impl IntoResponse {
+    let page = match (asked.get("frame"), asked.get("to")) {
+        (Some(frame), _) => format!("<iframe src=\"{frame}\"></iframe>"),
+        (None, Some(to)) => format!("<script>location = \"{to}\"</script>"),
+        (None, None) => String::new(),
+    };
+    ([("set-cookie", "atelier-session=ann; Path=/; HttpOnly; SameSite=Lax")], Html(page))
+}
+
 impl Drop for Fixture {
     fn drop(&mut self) {
         self.tasks.cancel.cancel();
@@ -155,6 +171,7 @@ impl Fixture {
         };
         let proxy = Proxy::new(config, parts);
         let main = Router::new()
+            .route("/start", get(start_page))
             .fallback(|uri: axum::http::Uri| async move { format!("control plane: {uri}") });
         for (listener, role) in [(listener, Role::Main), (shared, Role::Shared)] {
             let listening = Listening { scheme: Scheme::Http, role };
