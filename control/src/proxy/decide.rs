@@ -273,7 +273,6 @@ impl Proxy {
                 format!("This studio has no port {}.", place.port),
             ));
         };
-        let page = self.studio_page(visit, &place.route);
         let answer = match &place.route.state {
             RouteState::Running => None,
             RouteState::Starting { .. } if port.ready => None,
@@ -289,7 +288,7 @@ impl Proxy {
             }
         };
         if let Some(answer) = answer {
-            return visit.answer(answer.linked(page));
+            return visit.answer(answer.linked(self.studio_page(visit, &place.route)));
         }
         // Nothing after the prefix, not even a slash: relative addresses would miss it. A server that knows its prefix decides for itself.
         if !place.outside
@@ -320,7 +319,7 @@ impl Proxy {
             address,
             port: place.port,
             embedded: guest.embedded,
-            ancestors: self.origins().frame_ancestors(visit.via.scheme, &visit.authority),
+            origins: self.shared.origins.clone(),
         };
         Plan {
             port: place.port,

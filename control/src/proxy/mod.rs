@@ -132,7 +132,8 @@ pub struct Proxy {
 }
 
 struct Shared {
-    config: ProxyConfig,
+    origins: Arc<Origins>,
+    recheck: Duration,
     parts: ProxyParts,
     sealer: Sealer,
     tickets: TicketOffice,
@@ -162,7 +163,8 @@ impl Proxy {
             activity: Activity::new(parts.clock.clone()),
             pool,
             sealer,
-            config,
+            origins: Arc::new(config.origins),
+            recheck: config.recheck,
             parts,
         };
         Self { shared: Arc::new(shared) }
@@ -194,7 +196,7 @@ impl Proxy {
     }
 
     fn origins(&self) -> &Origins {
-        &self.shared.config.origins
+        &self.shared.origins
     }
 
     fn routes(&self) -> &RouteTable {
@@ -220,7 +222,7 @@ impl Proxy {
     /// Returns when the plan's user may not use its port any more, or the proxy ends.
     async fn while_admitted(self, route: Arc<StudioRoute>, port: u16, principal: Principal) {
         let cancel = &self.shared.parts.cancel;
-        let pause = self.shared.config.recheck;
+        let pause = self.shared.recheck;
         while cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             let Some(route) = self.routes().get(&route.id) else { return };
             let now = self.now();

@@ -2,7 +2,7 @@
 //!
 //! Bodies are never changed. An address is changed only where it names the application itself.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -15,7 +15,7 @@ use http::{
 use super::{
     cookies::{self, Setting},
     headers::drop_hop_by_hop,
-    origin::Authority,
+    origin::{Authority, Origins},
     via::Scheme,
 };
 use crate::domain::subpath::Subpath;
@@ -48,8 +48,8 @@ pub(super) struct Back {
     pub(super) port: u16,
     /// Shown in a frame of another site.
     pub(super) embedded: bool,
-    /// Sources that may show the application in a frame.
-    pub(super) ancestors: String,
+    /// They know who may show the application in a frame.
+    pub(super) origins: Arc<Origins>,
 }
 
 impl Back {
@@ -182,7 +182,8 @@ impl Back {
                 headers.append(CONTENT_SECURITY_POLICY, rest);
             }
         }
-        let ours = format!("frame-ancestors 'self' {}", self.ancestors);
+        let ancestors = self.origins.frame_ancestors(self.scheme, &self.authority);
+        let ours = format!("frame-ancestors 'self' {ancestors}");
         if let Ok(ours) = HeaderValue::from_str(&ours) {
             headers.append(CONTENT_SECURITY_POLICY, ours);
         }
@@ -226,7 +227,10 @@ mod tests {
             address: Some("10.1.2.3:8888".parse().unwrap()),
             port: 8888,
             embedded: false,
-            ancestors: "https://atelier.example.com".to_owned(),
+            origins: Arc::new(Origins {
+                main_url: Some("https://atelier.example.com".to_owned()),
+                ..Origins::default()
+            }),
         }
     }
 

@@ -183,6 +183,46 @@ async fn a_large_upload_in_chunks_passes_whole_without_being_held() {
 }
 
 #[tokio::test]
+async fn an_early_answer_does_not_wait_for_the_upload() {
+    let fixture = Fixture::new().await;
+    fixture
+        .upstream("/", |stream, _| {
+            Box::pin(async move {
+                let mut server = server(stream);
+                server.until("\r\n\r\n").await;
+                server.reply("413 Content Too Large", "", "enough").await;
+                while server.skip(usize::MAX).await > 0 {}
+            })
+        })
+        .await;
+    let mut client = fixture.connect().await;
+    client.send(head(&fixture, "POST", "Content-Length: 1000000000\r\n")).await;
+    client.send(vec![b'x'; 100_000]).await;
+    let answer = client.answer(false).await;
+    assert_eq!((answer.status, answer.body.as_str()), (413, "enough"));
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_gets_a_body_without_chunks() {
+    let fixture = Fixture::new().await;
+    fixture
+        .upstream("/", |stream, _| {
+            Box::pin(async move {
+                let mut server = server(stream);
+                server.request().await.unwrap();
+                server
+                    .send(
+                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+                    )
+                    .await;
+            })
+        })
+        .await;
+    let answer = fixture.raw(&head(&fixture, "GET", "").replace("HTTP/1.1", "HTTP/1.0")).await;
+    assert_eq!((answer.header("transfer-encoding"), answer.body.as_str()), ("", "ok"));
+}
+
+#[tokio::test]
 async fn trailers_pass_both_ways() {
     let fixture = Fixture::new().await;
     fixture

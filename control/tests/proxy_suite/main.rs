@@ -5,7 +5,9 @@
 mod access;
 mod bodies;
 mod browser;
+mod hostile;
 mod http2;
+mod listener;
 mod nginx;
 mod pages;
 mod pooling;

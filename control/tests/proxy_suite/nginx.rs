@@ -223,11 +223,8 @@ async fn generated_requests_arrive_as_behind_nginx() {
     ];
     let rests = prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..12);
     let handle = tokio::runtime::Handle::current();
-    let mut runner = TestRunner::new(ProptestConfig {
-        cases: 300,
-        failure_persistence: None,
-        ..Default::default()
-    });
+    let mut runner =
+        TestRunner::new(ProptestConfig { failure_persistence: None, ..Default::default() });
     tokio::task::block_in_place(|| {
         runner
             .run(

@@ -10,10 +10,10 @@ use std::{
 use async_trait::async_trait;
 use axum::{
     Router,
-    extract::Query,
+    extract::{Query, WebSocketUpgrade},
     http::HeaderMap,
     response::{Html, IntoResponse},
-    routing::get,
+    routing::{any, get},
 };
 use control::{
     clock::Clock,
@@ -120,6 +120,8 @@ pub(crate) struct Fixture {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) proxy: Proxy,
     pub(crate) tasks: Tasks,
+    /// Ends the listeners, and nothing else.
+    pub(crate) stop: CancellationToken,
 }
 
 /// A page of the main origin that signs Ann in and, with `?frame=`, shows an application in a frame; with `?to=` it leads there.
@@ -130,6 +132,15 @@ async fn start_page(Query(asked): Query<BTreeMap<String, String>>) -> impl IntoR
         (None, None) => String::new(),
     };
     ([("set-cookie", "atelier-session=ann; Path=/; HttpOnly; SameSite=Lax")], Html(page))
+}
+
+/// A `WebSocket` of the control plane's own.
+async fn shell(upgrade: WebSocketUpgrade) -> impl IntoResponse {
+    upgrade.on_upgrade(|mut socket| async move {
+        while let Some(Ok(message)) = socket.recv().await {
+            socket.send(message).await.ok();
+        }
+    })
 }
 
 impl Drop for Fixture {
@@ -172,10 +183,12 @@ impl Fixture {
         let proxy = Proxy::new(config, parts);
         let main = Router::new()
             .route("/start", get(start_page))
+            .route("/shell", any(shell))
             .fallback(|uri: axum::http::Uri| async move { format!("control plane: {uri}") });
+        let stop = tasks.cancel.child_token();
         for (listener, role) in [(listener, Role::Main), (shared, Role::Shared)] {
             let listening = Listening { scheme: Scheme::Http, role };
-            let stop = tasks.cancel.clone();
+            let stop = stop.clone();
             tasks.tracker.spawn(serve_listener(
                 listener,
                 proxy.clone(),
@@ -184,7 +197,7 @@ impl Fixture {
                 stop,
             ));
         }
-        Self { address, shared_address, routes, people, clock, proxy, tasks }
+        Self { address, shared_address, routes, people, clock, proxy, tasks, stop }
     }
 
     /// Publishes Ann's running studio with these ports.
@@ -293,7 +306,7 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// An HTTP/1.1 client that sends and sees raw bytes.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
-    buffer: Vec<u8>,
+    pub(crate) buffer: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
