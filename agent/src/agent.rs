@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::actions::Actions;
@@ -38,6 +38,8 @@ pub(crate) struct Agent {
     pub bulk_wanted: Notify,
     /// The control plane has admitted the agent anew: an older bulk connection is nobody's.
     pub bulk_stale: Notify,
+    /// Whether the control connection is there and admitted.
+    pub connected: watch::Sender<bool>,
 }
 
 impl Agent {
@@ -61,6 +63,7 @@ impl Agent {
             credential: Credential::new(config.token.clone()),
             bulk_wanted: Notify::new(),
             bulk_stale: Notify::new(),
+            connected: watch::Sender::new(false),
             config,
             tasks,
             reaper,

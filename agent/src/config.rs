@@ -26,7 +26,6 @@ const HIDDEN: &[&str] = &[
     "ATELIER_CA",
     "ATELIER_TOKEN",
     "ATELIER_TOKEN_FILE",
-    "ATELIER_STATE_DIR",
     "ATELIER_AGENT_LOG",
 ];
 

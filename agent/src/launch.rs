@@ -151,6 +151,11 @@ impl Launch {
         self.state().started != 0
     }
 
+    /// Whether the studio ends.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().draining
+    }
+
     /// From now on nothing is launched.
     pub(crate) fn close(&self) {
         self.state().draining = true;

@@ -15,6 +15,7 @@
 
 mod actions;
 mod agent;
+pub mod cli;
 mod clock;
 pub mod config;
 mod connection;
@@ -23,6 +24,7 @@ mod env;
 mod events;
 mod ids;
 mod launch;
+mod local;
 mod output;
 mod run;
 mod services;

@@ -10,7 +10,7 @@ use crate::agent::Agent;
 use crate::config::Config;
 use crate::connection::{Dialer, TlsError, run_bulk, run_control};
 use crate::drain::{self, DrainWanted};
-use crate::sys;
+use crate::{local, sys};
 
 /// What keeps the agent from beginning.
 #[derive(Debug, Error)]
@@ -58,6 +58,11 @@ async fn live(config: Config) -> Result<u8, RunError> {
             let reason = "asked to end by a signal".to_owned();
             wisher.drain.want(DrainWanted { grace: None, reason, without_sync: false });
         }
+    });
+    let looking = local::serve(agent.clone());
+    agent.tasks.spawn(async move {
+        let Err(error) = looking.await;
+        tracing::warn!(%error, "commands inside the container will find no agent");
     });
     let reaping = agent.reaper.clone().run();
     agent.tasks.spawn(run_control(agent.clone(), dialer.clone()));

@@ -1,5 +1,7 @@
 //! Commands and shells over a real connection.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod harness;
 
 use harness::{Agent, ControlPlane, code, exec, until, within};

@@ -6,6 +6,7 @@ const FILES: &[&str] = &[
     "agent/v1/actions.proto",
     "agent/v1/common.proto",
     "agent/v1/files.proto",
+    "agent/v1/local.proto",
     "agent/v1/logs.proto",
     "agent/v1/process.proto",
     "agent/v1/session.proto",

@@ -91,7 +91,9 @@ async fn connect(agent: &Arc<Agent>, dialer: &Dialer) -> End {
         Verdict::Accepted => {
             tracing::info!("connected to the control plane");
             agent.bulk_stale.notify_waiters();
+            agent.connected.send_replace(true);
             served.gone().await;
+            agent.connected.send_replace(false);
             End::Lost
         }
         Verdict::Refused { reason, message, retry_after } => {

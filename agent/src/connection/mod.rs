@@ -20,4 +20,5 @@ pub(crate) use bulk::run as run_bulk;
 pub(crate) use control::run as run_control;
 pub(crate) use credential::Credential;
 pub(crate) use gate::{Gate, Kind, Verdict};
+pub(crate) use serve::serve_on;
 pub(crate) use tls::{Dialer, TlsError};

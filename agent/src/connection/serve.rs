@@ -21,7 +21,7 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 const FRAME_BYTES: u32 = 64 << 10;
 
 /// A connection that is being served. It lives until the peer goes, or until [`Self::close`].
-pub(super) struct ServedOn {
+pub(crate) struct ServedOn {
     pub gate: Gate,
     close: CancellationToken,
     gone: oneshot::Receiver<Infallible>,
@@ -29,7 +29,7 @@ pub(super) struct ServedOn {
 
 impl ServedOn {
     /// Waits until the connection is gone. Cancel safe.
-    pub(super) async fn gone(&mut self) {
+    pub(crate) async fn gone(&mut self) {
         // The sender never sends: its drop is the signal.
         drop((&mut self.gone).await);
     }
@@ -47,7 +47,7 @@ impl Drop for ServedOn {
 }
 
 /// Begins to serve. The connection ends with what is returned.
-pub(super) fn serve_on<T>(agent: &Arc<Agent>, stream: T, kind: Kind) -> ServedOn
+pub(crate) fn serve_on<T>(agent: &Arc<Agent>, stream: T, kind: Kind) -> ServedOn
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

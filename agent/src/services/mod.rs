@@ -14,8 +14,9 @@ use std::sync::Arc;
 use futures_util::Stream;
 use proto::MESSAGE_LIMIT_BYTES;
 use proto::agent::v1::{
-    actions_server::ActionsServer, files_server::FilesServer, logs_server::LogsServer,
-    process_server::ProcessServer, session_server::SessionServer, tunnel_server::TunnelServer,
+    actions_server::ActionsServer, files_server::FilesServer, local_server::LocalServer,
+    logs_server::LogsServer, process_server::ProcessServer, session_server::SessionServer,
+    tunnel_server::TunnelServer,
 };
 use tonic::Status;
 use tonic::transport::server::{Router, Server};
@@ -23,6 +24,7 @@ use tower::layer::util::{Identity, Stack};
 
 use crate::agent::Agent;
 use crate::connection::{Gate, Kind};
+use crate::local::LocalService;
 
 /// A service's answer, piece by piece.
 type Stream_<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -47,7 +49,7 @@ pub(crate) fn add_to(
         .add_service(ActionsServer::new(service.clone()).max_decoding_message_size(limit))
         .add_service(LogsServer::new(service.clone()).max_decoding_message_size(limit));
     match kind {
-        Kind::Local => router,
+        Kind::Local => router.add_service(LocalServer::new(LocalService { agent: agent.clone() })),
         Kind::Control | Kind::Bulk => router
             .add_service(FilesServer::new(service.clone()).max_decoding_message_size(limit))
             .add_service(TunnelServer::new(service).max_decoding_message_size(limit)),

@@ -111,6 +111,10 @@ impl Runner {
 
     /// One life of the process.
     async fn start(&mut self, backoff: &mut RestartBackoff) -> Next {
+        if self.launch.is_closed() {
+            self.reported.change(ReadinessLevel::Stopped, "the studio ends".to_owned());
+            return Next::Rest;
+        }
         if let Some(plan) = self.launch.plan() {
             self.plan = plan;
         }

@@ -1,13 +1,16 @@
 //! Handles of all entrypoints, in the order of the manifest.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use proto::agent::v1::{
     Entrypoint, Exit, RestartPolicy, control_entrypoint_request::Verb, exit::How,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::runner::{Command, Runner};
@@ -19,6 +22,9 @@ use crate::sys::Reaper;
 
 /// More of a log would be memory that the studio's own processes want.
 const MOST_LOG_BYTES: usize = 16 << 20;
+
+/// When all stop, the next one gets TERM once those before it have ended, or after this time.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// No entrypoint has this id, or it is no longer kept.
 #[derive(Debug, Error)]
@@ -158,10 +164,17 @@ impl Supervisor {
             .collect()
     }
 
-    /// Stops all: TERM goes out in reverse order of the manifest, and each has its own grace. Nothing starts any more.
+    /// Stops all: TERM goes out in reverse order of the manifest, each has its own grace, and a
+    /// stubborn one holds nobody up. Nothing starts any more.
     pub(crate) async fn stop_all(&self) {
         let handles = self.handles().clone();
-        join_all(handles.iter().rev().map(stop)).await;
+        let mut stopping = FuturesUnordered::new();
+        for handle in handles.iter().rev() {
+            stopping.push(stop(handle));
+            let all_ended = async { while stopping.next().await.is_some() {} };
+            timeout(HEAD_START, all_ended).await.ok();
+        }
+        while stopping.next().await.is_some() {}
         for handle in self.handles().iter_mut() {
             handle.commands = None;
         }

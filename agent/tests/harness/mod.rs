@@ -74,6 +74,17 @@ impl ControlPlane {
         .await
     }
 
+    /// The next connection, as bytes.
+    pub async fn raw_accept(&self) -> (TcpStream, std::net::SocketAddr) {
+        self.listener.accept().await.unwrap()
+    }
+
+    /// The next TLS handshake.
+    pub async fn handshake(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let (tcp, _) = self.raw_accept().await;
+        self.tls.accept(tcp).await
+    }
+
     /// The next connection, admitted.
     pub async fn admit(&self) -> Connection {
         let mut connection = self.accept().await;
@@ -280,6 +291,19 @@ impl Watcher {
         loop {
             if let event::What::Entrypoint(state) = self.next().await
                 && state.id == id
+                && good(&state)
+            {
+                return state;
+            }
+        }
+    }
+
+    pub async fn entrypoint_where_any(
+        &mut self,
+        good: impl Fn(&EntrypointState) -> bool,
+    ) -> EntrypointState {
+        loop {
+            if let event::What::Entrypoint(state) = self.next().await
                 && good(&state)
             {
                 return state;
