@@ -78,7 +78,7 @@ async fn main() -> anyhow::Result<()> {
         tracker,
         cancel: cancel.clone(),
     };
-    let proxy = Proxy::new(ProxyConfig::new(rand::random()), parts);
+    let proxy = Proxy::new(ProxyConfig::new(rand::random()), parts)?;
     let listener = tokio::net::TcpListener::bind(&listen).await?;
     let address = listener.local_addr()?;
     #[expect(clippy::print_stdout, reason = "its one line of output")]

@@ -94,7 +94,9 @@ impl Proxy {
         let place = Place { route, port, prefix, audience: Audience::Script, outside: false };
         match self.by_key(visit, &place).await {
             Err(decision) => decision,
-            Ok(Some(guest)) if visit.upgrade && !visit.origin_is_ours() => foreign(visit, &guest),
+            Ok(Some(guest)) if !visit.is_reading() && !visit.origin_is_ours() => {
+                foreign(visit, &guest)
+            }
             Ok(Some(guest)) => self.open(visit, place, guest),
             Ok(None) => {
                 let origin = self.origins().shared(&visit.authority).unwrap_or_else(|| {

@@ -58,7 +58,7 @@ pub use self::{
     access::{Authorizer, KeyVerdict, Principal, Refusal},
     body::{BoxError, ProxyBody},
     dial::{NoTunnels, TunnelDialer, TunnelIo},
-    origin::{Origins, app_prefix},
+    origin::{InvalidOrigins, Origins, app_prefix},
     routes::{
         Inject, PortRoute, Progress, RouteState, RouteTable, StepState, StudioRoute, Upstream,
     },
@@ -143,7 +143,9 @@ struct Shared {
 }
 
 impl Proxy {
-    pub fn new(config: ProxyConfig, parts: ProxyParts) -> Self {
+    /// Refuses names that would lead nowhere.
+    pub fn new(config: ProxyConfig, parts: ProxyParts) -> Result<Self, InvalidOrigins> {
+        config.origins.check()?;
         let sealer = Sealer::new(&config.secret);
         let limits =
             Limits { connect: config.connect_timeout, connections: config.max_connections };
@@ -167,7 +169,7 @@ impl Proxy {
             recheck: config.recheck,
             parts,
         };
-        Self { shared: Arc::new(shared) }
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Answers a request, or hands it back if it is not the proxy's to answer. Dropping the future gives the request up, upstream too.

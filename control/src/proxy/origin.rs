@@ -21,7 +21,7 @@ pub struct Origins {
     /// Port of the applications' origins as browsers see it. Without it, the request's own.
     pub apps_port: Option<u16>,
     /// Shared-origin mode: the port, as browsers see it, where all applications share one origin. A studio's page can then act as its
-    /// user in every other studio that this user has open; hence off unless it is set.
+    /// user in every other studio that this user has open; hence off unless it is set. Needs `main_url`.
     pub shared_port: Option<u16>,
     /// Page of the main origin that signs people in; gets `next=` with a path of the main origin.
     pub login_path: String,
@@ -104,7 +104,52 @@ impl Authority {
     }
 }
 
+/// What is wrong with an instance's names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOrigins {
+    #[error("{name:?} is not a host name in lower case without a port")]
+    Host { name: String },
+    #[error("the main address {url:?} is not http(s)://host[:port], without a path")]
+    MainUrl { url: String },
+    #[error(
+        "shared-origin mode needs the main address: it can't be told from a request on another port"
+    )]
+    SharedWithoutMainUrl,
+    #[error("{path:?} is not a path: it begins with one /")]
+    Path { path: String },
+}
+
 impl Origins {
+    /// Finds mistakes before they become redirects to nowhere.
+    pub fn check(&self) -> Result<(), InvalidOrigins> {
+        for name in self.main_hosts.iter().chain([&self.domain]) {
+            let read = Authority::parse(name);
+            if read.is_none_or(|read| read.name != *name || read.port.is_some()) {
+                return Err(InvalidOrigins::Host { name: name.clone() });
+            }
+        }
+        match &self.main_url {
+            None if self.shared_port.is_some() => return Err(InvalidOrigins::SharedWithoutMainUrl),
+            None => {}
+            Some(url) => {
+                let read = [Scheme::Http, Scheme::Https].iter().any(|&scheme| {
+                    let authority =
+                        url.strip_prefix(scheme.as_str()).and_then(|u| u.strip_prefix("://"));
+                    authority.and_then(Authority::parse).is_some_and(|a| a.origin(scheme) == *url)
+                });
+                if !read {
+                    return Err(InvalidOrigins::MainUrl { url: url.clone() });
+                }
+            }
+        }
+        for path in [&self.login_path, &self.studio_page] {
+            if !path.starts_with('/') || path.starts_with("//") {
+                return Err(InvalidOrigins::Path { path: path.clone() });
+            }
+        }
+        Ok(())
+    }
+
     /// What the host of a request is.
     pub fn classify(&self, authority: &Authority) -> Host {
         let name = authority.name.as_str();
@@ -309,6 +354,30 @@ mod tests {
         ] {
             assert_eq!(AppPath::parse(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn mistakes_in_names_are_found() {
+        let checked = |change: fn(&mut Origins)| {
+            let mut origins = Origins::default();
+            change(&mut origins);
+            origins.check()
+        };
+        assert_eq!(checked(|_| {}), Ok(()));
+        assert_eq!(
+            checked(|o| o.main_url = Some("https://atelier.example.com:8443".into())),
+            Ok(())
+        );
+        assert!(checked(|o| o.domain = "Apps.example.com".into()).is_err());
+        assert!(checked(|o| o.domain = "apps.example.com:80".into()).is_err());
+        assert!(checked(|o| o.domain = String::new()).is_err());
+        assert!(checked(|o| o.main_hosts.push("a/b".into())).is_err());
+        for url in ["https://x/", "https://x:443", "x", "ftp://x", "https://", "https://X"] {
+            let origins = Origins { main_url: Some(url.into()), ..Origins::default() };
+            assert_eq!(origins.check(), Err(InvalidOrigins::MainUrl { url: url.into() }));
+        }
+        assert_eq!(checked(|o| o.shared_port = Some(1)), Err(InvalidOrigins::SharedWithoutMainUrl));
+        assert!(checked(|o| o.login_path = "//evil".into()).is_err());
     }
 
     #[test]

@@ -167,6 +167,7 @@ impl Fixture {
         change(&mut config);
         if config.origins.shared_port.is_some() {
             config.origins.shared_port = Some(shared_address.port());
+            config.origins.main_url = Some(format!("http://localhost:{}", address.port()));
         }
         let routes = Arc::new(RouteTable::default());
         let people = Arc::new(People::default());
@@ -180,7 +181,7 @@ impl Fixture {
             tracker: tasks.tracker.clone(),
             cancel: tasks.cancel.clone(),
         };
-        let proxy = Proxy::new(config, parts);
+        let proxy = Proxy::new(config, parts).unwrap();
         let main = Router::new()
             .route("/start", get(start_page))
             .route("/shell", any(shell))
