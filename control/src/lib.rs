@@ -6,8 +6,11 @@
 pub mod app;
 pub mod auth;
 pub mod builder;
+pub mod cli;
 pub mod clock;
 pub mod domain;
+pub mod process_identity;
 pub mod proxy;
 pub mod runtime;
+pub mod spawn;
 pub mod store;

@@ -1,5 +1,7 @@
 //! How images are made. One trait, one driver a folder, one table.
 
+pub mod prefix;
+
 use async_trait::async_trait;
 use images::plan::BuildPlan;
 use tokio_util::sync::CancellationToken;

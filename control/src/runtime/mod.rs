@@ -1,5 +1,7 @@
 //! Where studios run. One trait in domain words, one driver a folder, one table.
 
+pub mod process;
+
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
@@ -28,7 +30,7 @@ pub struct PodSpec {
 }
 
 /// Facts that a driver gives a pod when it is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Placement {
     pub pod_name: String,
     /// A new pod has a new one.
@@ -86,9 +88,14 @@ pub trait Runtime: Send + Sync {
     /// How the studio's pod is now.
     async fn observe_studio(&self, studio: &StudioId) -> Result<PodState, RuntimeError>;
 
-    /// Ends the pod: SIGTERM, `grace`, SIGKILL; then removes all that was made for it, except what the studio keeps.
-    /// Well when there is none.
-    async fn remove_studio(&self, studio: &StudioId, grace: Duration) -> Result<(), RuntimeError>;
+    /// Ends the pod: SIGTERM, `grace`, SIGKILL; then removes all that was made for it. `keep_files`: what the studio wrote
+    /// stays where the driver can, and its next pod finds it. Well when there is none.
+    async fn remove_studio(
+        &self,
+        studio: &StudioId,
+        grace: Duration,
+        keep_files: bool,
+    ) -> Result<(), RuntimeError>;
 
     /// Every pod of this installation, also those that the store no longer knows.
     async fn list_studios(&self) -> Result<Vec<(StudioId, PodState)>, RuntimeError>;
