@@ -3,6 +3,7 @@
 //! `api`, `agents`, `proxy` and `reconcile` call `app`; `app` speaks `domain`; drivers (`runtime`, `builder`, `store`,
 //! `auth`, `zones`) implement traits in domain terms and are named only in `wiring`. A test enforces this.
 
+pub mod agents;
 pub mod app;
 pub mod auth;
 pub mod builder;

@@ -1,5 +1,6 @@
 //! What users may do, and who may do it: one service a family of use cases. Authorization lives here and nowhere else.
 
+pub mod agent_calls;
 pub mod api_keys;
 pub mod audit;
 pub mod error;

@@ -7,6 +7,7 @@ pub mod ids;
 pub mod launch;
 pub mod permission;
 pub mod project;
+pub mod session;
 pub mod studio;
 pub mod subpath;
 pub mod task;

@@ -1,0 +1,169 @@
+//! Who an agent is: the bootstrap token, its exchange for a session key, and which incarnation counts.
+//!
+//! The store holds hashes only. A session key's hash covers what it is bound to (studio, pod, process, incarnation), so that
+//! it opens nothing for anybody else. It survives restarts of the control plane: agents come back without new tokens.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use proto::agent::v1::{HelloReply, Refusal};
+
+use crate::{
+    app::AppError,
+    auth::token,
+    domain::ids::StudioId,
+    store::{AgentCredential, Store},
+};
+
+/// Longest credential that is looked at.
+const LONGEST_CREDENTIAL: usize = 16 << 10;
+
+/// An answer to an agent's hello.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Accepted { studio: StudioId, session_key: String },
+    Refused { reason: Refusal, message: String },
+}
+
+/// A key that was given and not yet shown: the answer may have been lost on its way.
+struct Unconfirmed {
+    bootstrap_hash: Vec<u8>,
+    bound_hash: Vec<u8>,
+    session_key: String,
+}
+
+pub(super) struct Identity {
+    store: Arc<dyn Store>,
+    unconfirmed: Mutex<HashMap<StudioId, Unconfirmed>>,
+}
+
+impl Identity {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, unconfirmed: Mutex::default() }
+    }
+
+    /// A token for an incarnation. Older ones are locked out; the session of the same one goes on.
+    pub(super) async fn issue(&self, studio: &StudioId, epoch: u64) -> Result<String, AppError> {
+        let before = self.store.agent_credential(studio).await?;
+        if before.as_ref().is_some_and(|before| before.epoch > epoch) {
+            return Err(AppError::conflict("a newer incarnation of the studio exists already"));
+        }
+        let same = before.filter(|before| before.epoch == epoch);
+        let token = token::random();
+        let credential = AgentCredential {
+            studio: studio.clone(),
+            epoch,
+            bootstrap_hash: Some(token::hash(&token)),
+            session_hash: same.as_ref().and_then(|same| same.session_hash.clone()),
+            pod_uid: same.as_ref().map(|same| same.pod_uid.clone()).unwrap_or_default(),
+            boot_id: same.map(|same| same.boot_id).unwrap_or_default(),
+        };
+        self.store.put_agent_credential(&credential).await?;
+        self.confirmed(studio);
+        Ok(token)
+    }
+
+    pub(super) async fn forget(&self, studio: &StudioId) -> Result<(), AppError> {
+        self.confirmed(studio);
+        Ok(self.store.delete_agent_credential(studio).await?)
+    }
+
+    pub(super) async fn judge(&self, hello: &HelloReply) -> Result<Verdict, AppError> {
+        let refused =
+            |reason, message: &str| Ok(Verdict::Refused { reason, message: message.to_owned() });
+        let wrong = || refused(Refusal::Credential, "the credential is wrong or has expired");
+        let Ok(studio) = hello.studio_id.parse::<StudioId>() else {
+            return wrong();
+        };
+        if hello.credential.len() > LONGEST_CREDENTIAL
+            || hello.pod_uid.len() > 256
+            || hello.boot_id.len() > 256
+        {
+            return wrong();
+        }
+        let Some(known) = self.store.agent_credential(&studio).await? else {
+            return wrong();
+        };
+        if hello.epoch < known.epoch {
+            return refused(Refusal::Superseded, "a newer incarnation has taken the studio over");
+        }
+        if hello.epoch > known.epoch {
+            return wrong();
+        }
+        let bound = bound_hash(&hello.credential, &studio, hello);
+        if known.session_hash.as_ref().is_some_and(|hash| token::equal(hash, &bound)) {
+            self.confirmed(&studio);
+            return Ok(Verdict::Accepted { studio, session_key: hello.credential.clone() });
+        }
+        let shown = token::hash(&hello.credential);
+        if known.bootstrap_hash.as_ref().is_some_and(|hash| token::equal(hash, &shown)) {
+            return self.exchange(studio, hello, shown).await;
+        }
+        match self.repeated(&studio, hello, &shown, known.session_hash.as_deref()) {
+            Some(session_key) => Ok(Verdict::Accepted { studio, session_key }),
+            None => wrong(),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        studio: StudioId,
+        hello: &HelloReply,
+        bootstrap_hash: Vec<u8>,
+    ) -> Result<Verdict, AppError> {
+        let session_key = token::random();
+        let bound_hash = bound_hash(&session_key, &studio, hello);
+        let exchanged = AgentCredential {
+            studio: studio.clone(),
+            epoch: hello.epoch,
+            bootstrap_hash: None,
+            session_hash: Some(bound_hash.clone()),
+            pod_uid: hello.pod_uid.clone(),
+            boot_id: hello.boot_id.clone(),
+        };
+        if !self.store.exchange_agent_credential(&exchanged, &bootstrap_hash).await? {
+            let message = "the token was used by somebody else at the same moment".to_owned();
+            return Ok(Verdict::Refused { reason: Refusal::Credential, message });
+        }
+        let given = Unconfirmed { bootstrap_hash, bound_hash, session_key: session_key.clone() };
+        self.unconfirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(studio.clone(), given);
+        Ok(Verdict::Accepted { studio, session_key })
+    }
+
+    /// The same agent process shows its token again, because it never got the answer to the first time.
+    fn repeated(
+        &self,
+        studio: &StudioId,
+        hello: &HelloReply,
+        shown: &[u8],
+        kept: Option<&[u8]>,
+    ) -> Option<String> {
+        let unconfirmed = self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = unconfirmed.get(studio)?;
+        let bound = bound_hash(&given.session_key, studio, hello);
+        (token::equal(&given.bootstrap_hash, shown)
+            && token::equal(&given.bound_hash, &bound)
+            && kept.is_some_and(|kept| token::equal(kept, &bound)))
+        .then(|| given.session_key.clone())
+    }
+
+    fn confirmed(&self, studio: &StudioId) {
+        self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner).remove(studio);
+    }
+}
+
+/// Hash of a session key with what it is bound to; every part is preceded by its length.
+fn bound_hash(key: &str, studio: &StudioId, hello: &HelloReply) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in [key, studio.as_str(), &hello.pod_uid, &hello.boot_id] {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes.extend_from_slice(&hello.epoch.to_be_bytes());
+    token::digest(&bytes)
+}
