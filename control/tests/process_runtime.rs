@@ -1,5 +1,7 @@
 //! The `process` runtime with real processes: a shell script stands for the agent.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -147,18 +149,15 @@ async fn a_program_that_can_not_be_executed_is_told_at_once() {
     fs::remove_file(machine.path("agent")).unwrap();
     let error = runtime.ensure_studio(&spec(&studio, 1)).await;
     // The launcher writes its identity down before it becomes the program, so that either the start or the state tells.
-    match error {
-        Err(error) => assert!(format!("{error:?}").contains("ended at once"), "{error:?}"),
-        Ok(_) => {
-            let changed =
-                tokio::time::timeout(Duration::from_secs(20), runtime.changed()).await.unwrap();
-            let PodState::Ended { reason, .. } = runtime.observe_studio(&changed).await.unwrap()
-            else {
-                panic!("ended")
-            };
-            assert!(reason.contains("can't be executed"), "{reason}");
-        }
+    if let Err(error) = error {
+        assert!(format!("{error:?}").contains("ended at once"), "{error:?}");
+        return;
     }
+    let changed = tokio::time::timeout(Duration::from_secs(20), runtime.changed()).await.unwrap();
+    let PodState::Ended { reason, .. } = runtime.observe_studio(&changed).await.unwrap() else {
+        panic!("ended")
+    };
+    assert!(reason.contains("can't be executed"), "{reason}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 pub mod agent_calls;
 pub mod api_keys;
 pub mod audit;
+pub mod builds;
 pub mod error;
 pub mod login;
 pub mod ports;

@@ -63,7 +63,7 @@ pub fn run(args: &ConfineArgs) -> ConfineError {
     match restrict(args) {
         Ok(RulesetStatus::FullyEnforced) => log_line("confined by Landlock"),
         Ok(RulesetStatus::PartiallyEnforced) => {
-            log_line("confined by Landlock as far as this kernel can")
+            log_line("confined by Landlock as far as this kernel can");
         }
         Ok(RulesetStatus::NotEnforced) => log_line("not confined: this kernel has no Landlock"),
         Err(error) => return error,
