@@ -32,7 +32,7 @@ pub struct Traffic {
     pub open_requests: u64,
     /// `WebSocket`s and other upgraded connections.
     pub open_tunnels: u64,
-    /// Connections to the application, in use or kept.
+    /// Connections to the application, in use or kept, besides tunnels.
     pub connections: u64,
     /// Towards the application.
     pub bytes_up: u64,
@@ -89,10 +89,11 @@ impl PortActivity {
         self.open(|a| &a.open_tunnels)
     }
 
-    /// A connection to the application, unless there are `limit` already.
+    /// A connection to the application, unless there are `limit` already, tunnels included.
     pub(super) fn connection(self: &Arc<Self>, limit: u64) -> Option<Open> {
         let open = self.open(|a| &a.connections);
-        (self.connections.load(Relaxed) <= limit).then_some(open)
+        let all = self.connections.load(Relaxed) + self.open_tunnels.load(Relaxed);
+        (all <= limit).then_some(open)
     }
 
     pub(super) fn up(&self, bytes: usize) {

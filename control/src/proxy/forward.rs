@@ -186,7 +186,9 @@ impl Proxy {
         *answer.status_mut() = status;
         let admission =
             self.clone().while_admitted(plan.route.clone(), plan.port, plan.principal.clone());
+        let tunnel = activity.tunnel();
         self.tracker().spawn(async move {
+            let _tunnel = tunnel;
             // The lease holds the application's connection for as long as the tunnel lives.
             let _lease = lease;
             tokio::select! {

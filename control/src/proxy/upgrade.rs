@@ -104,7 +104,6 @@ impl Wish {
 
     /// Joins client and application until either ends.
     pub(super) async fn join(self, application: OnUpgrade, activity: Arc<PortActivity>) {
-        let _open = activity.tunnel();
         let (client, application) = match tokio::try_join!(self.client, application) {
             Ok(both) => both,
             Err(error) => {

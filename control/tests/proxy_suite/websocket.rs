@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use control::{
     domain::ids::StudioId,
-    proxy::{NoTunnels, PortRoute, TunnelDialer, TunnelIo, Upstream},
+    proxy::{NoTunnels, PortRoute, ProxyConfig, TunnelDialer, TunnelIo, Upstream},
 };
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
@@ -79,6 +79,20 @@ async fn messages_go_both_ways_and_are_counted() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn they_count_as_connections_of_their_port() {
+    let few = |config: &mut ProxyConfig| config.max_connections = 2;
+    let fixture = Fixture::with(few, Arc::new(NoTunnels)).await;
+    fixture.upstream("/", |stream, _| echo(stream)).await;
+    let mut first = open(&fixture, &[BEARER]).await.unwrap();
+    let mut second = open(&fixture, &[BEARER]).await.unwrap();
+    // Both are tunnels by now, and nothing else.
+    assert_eq!(say(&mut first, "1").await + &say(&mut second, "2").await, "12");
+    assert_eq!(status(open(&fixture, &[BEARER]).await), 503);
+    drop(first);
+    soon(async { while status(open(&fixture, &[BEARER]).await) != 101 {} }).await;
 }
 
 #[tokio::test]
