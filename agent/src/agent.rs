@@ -12,6 +12,7 @@ use crate::drain::Drain;
 use crate::events::Events;
 use crate::ids::random_id;
 use crate::launch::Launch;
+use crate::mounts::{Engine, Mounts};
 use crate::sessions::Sessions;
 use crate::supervise::Supervisor;
 use crate::sync_wanted::SyncRequests;
@@ -40,10 +41,13 @@ pub(crate) struct Agent {
     pub bulk_stale: Notify,
     /// Whether the control connection is there and admitted.
     pub connected: watch::Sender<bool>,
+    pub mounts: Mounts,
+    /// What synchronises a mount.
+    pub engine: Option<Engine>,
 }
 
 impl Agent {
-    pub(crate) fn new(config: Config) -> Arc<Self> {
+    pub(crate) fn new(config: Config, engine: Option<Engine>) -> Arc<Self> {
         let tasks = TaskTracker::new();
         let reaper = Reaper::default();
         let events = Events::default();
@@ -64,6 +68,8 @@ impl Agent {
             bulk_wanted: Notify::new(),
             bulk_stale: Notify::new(),
             connected: watch::Sender::new(false),
+            mounts: Mounts::default(),
+            engine,
             config,
             tasks,
             reaper,

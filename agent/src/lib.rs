@@ -25,6 +25,7 @@ mod events;
 mod ids;
 mod launch;
 mod local;
+pub mod mounts;
 mod output;
 mod run;
 mod services;

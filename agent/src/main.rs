@@ -7,7 +7,9 @@ use agent::cli::{self, Arguments};
 use agent::config::Config;
 use anyhow::Context;
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,12 +32,12 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> anyhow::Result<u8> {
-    let filter = EnvFilter::try_from_env("ATELIER_AGENT_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
+    // Directives such as `info,agent=debug`. Not the kind with regular expressions: they are a quarter of a megabyte.
+    let directives = std::env::var_os("ATELIER_AGENT_LOG").and_then(|text| text.into_string().ok());
+    let targets: Targets =
+        directives.as_deref().unwrap_or("info").parse().context("ATELIER_AGENT_LOG")?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(targets).with(lines).init();
     let config = Config::from_env().context("the agent's configuration")?;
-    Ok(agent::run(config)?)
+    Ok(agent::run(config, None)?)
 }

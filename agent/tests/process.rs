@@ -57,6 +57,17 @@ async fn children_see_facts_and_no_credential() {
 }
 
 #[tokio::test]
+async fn the_agent_stays_small_and_its_children_keep_huge_pages() {
+    let (_control_plane, agent, connection) = launched().await;
+    let (stdout, _, _) = connection.exec(&["grep", "THP_enabled", "/proc/self/status"]).await;
+    assert_eq!(stdout, b"THP_enabled:\t1\n");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.child.id())).unwrap();
+    let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let kib: u32 = anonymous.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kib < 6 << 10, "{kib} KiB besides the program itself");
+}
+
+#[tokio::test]
 async fn output_is_byte_exact_over_attaching_again() {
     let (control_plane, _agent, connection) = launched().await;
     let expected: Vec<u8> = (1..=200_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();

@@ -90,6 +90,7 @@ async fn command_lines_are_expanded_and_variables_are_theirs() {
     .await;
     let state = studio.connection.watch(0).await.entrypoint("main", ReadinessLevel::Exited).await;
     assert_eq!(state.last_exit.unwrap().how, Some(How::Code(0)));
+    // Its output was read to the end before its exit was told.
     assert_eq!(studio.log("main").await, "pod-1 /web/x_pod-1 own /web/x_${K8S_POD_NAME}\n");
 }
 
@@ -108,7 +109,17 @@ async fn readiness_follows_the_http_probe() {
     assert_eq!(state.readiness(), ReadinessLevel::Listening);
     std::fs::write(studio.agent.path("home/workspace/good"), "").unwrap();
     events.entrypoint("main", ReadinessLevel::Ready).await;
-    assert!(studio.log("main").await.contains("/code-studios/P/abcdefgh/1/api/status\n"));
+    // What it has printed arrives when its pipe is read, not when it is ready.
+    let request =
+        ReadLogRequest { entrypoint_id: "main".into(), follow: true, ..ReadLogRequest::default() };
+    let mut log = studio.connection.logs().read(request).await.unwrap().into_inner();
+    let mut text = String::new();
+    while !text.contains("/code-studios/P/abcdefgh/1/api/status\n") {
+        let message = within("the request in the log", log.message()).await.unwrap().unwrap();
+        if let Some(log_message::What::Chunk(chunk)) = message.what {
+            text.push_str(&String::from_utf8_lossy(&chunk.data));
+        }
+    }
 }
 
 #[tokio::test]

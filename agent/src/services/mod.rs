@@ -5,6 +5,7 @@ mod files;
 mod logs;
 mod process;
 mod session;
+mod sync;
 
 mod tunnel;
 
@@ -16,7 +17,7 @@ use proto::MESSAGE_LIMIT_BYTES;
 use proto::agent::v1::{
     actions_server::ActionsServer, files_server::FilesServer, local_server::LocalServer,
     logs_server::LogsServer, process_server::ProcessServer, session_server::SessionServer,
-    tunnel_server::TunnelServer,
+    sync_server::SyncServer, tunnel_server::TunnelServer,
 };
 use tonic::Status;
 use tonic::transport::server::{Router, Server};
@@ -52,6 +53,7 @@ pub(crate) fn add_to(
         Kind::Local => router.add_service(LocalServer::new(LocalService { agent: agent.clone() })),
         Kind::Control | Kind::Bulk => router
             .add_service(FilesServer::new(service.clone()).max_decoding_message_size(limit))
+            .add_service(SyncServer::new(service.clone()).max_decoding_message_size(limit))
             .add_service(TunnelServer::new(service).max_decoding_message_size(limit)),
     }
 }

@@ -1,0 +1,81 @@
+//! The studio's side of synchronisation, seen from the network: a gRPC stream on one side, a blocking engine on the other.
+//!
+//! ```text
+//! gRPC frames ─▶ feeder ─▶ [4 messages] ─▶ Link::recv ─┐
+//!                                                      engine, on a blocking thread
+//! gRPC frames ◀──────────◀ [4 messages] ◀─ Link::send ─┘
+//! ```
+//! Invariants: one run a mount at a time; at most four messages (of 1 MiB) wait in each direction, so a slow network slows the
+//! engine down and costs no memory; when either end goes, the other one learns it.
+
+mod exchange;
+mod link;
+
+pub(crate) use exchange::exchange;
+pub use link::{Link, LinkError};
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use proto::agent::v1::Mount;
+use tokio_util::sync::CancellationToken;
+
+use crate::launch::Plan;
+
+/// One mount, as an engine needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub root: PathBuf,
+    /// For index and base; not inside the root.
+    pub state_dir: PathBuf,
+    /// Of the pod: a new one forgets the base.
+    pub identity: String,
+    pub one_way: bool,
+    pub exclusions: Vec<String>,
+}
+
+/// Answers the control plane's side of one run. Blocking. The error is for people.
+pub type Engine = fn(&Target, &mut Link, &CancellationToken) -> Result<(), String>;
+
+/// Which mounts are being synchronised. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mounts(Arc<Mutex<HashSet<String>>>);
+
+/// A mount that is being synchronised, until dropped.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    mounts: Mounts,
+    id: String,
+}
+
+impl Mounts {
+    /// `None` while another run has the mount.
+    pub(crate) fn take(&self, id: &str) -> Option<Busy> {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        taken.then(|| Busy { mounts: self.clone(), id: id.to_owned() })
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.mounts.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// Where a mount lies, and where its state does. Ids come from the control plane and name a folder: so they are hashed.
+pub(crate) fn target(
+    plan: &Plan,
+    mount: &Mount,
+    state_dir: &std::path::Path,
+    identity: &str,
+) -> Target {
+    let name = blake3::hash(mount.id.as_bytes()).to_hex();
+    Target {
+        root: plan.folder(&mount.target),
+        state_dir: state_dir.join("sync").join(name.as_str()),
+        identity: identity.to_owned(),
+        one_way: mount.one_way,
+        exclusions: mount.exclusions.clone(),
+    }
+}

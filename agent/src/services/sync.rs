@@ -1,0 +1,41 @@
+//! `Sync`: carries the synchronisation engine's messages for one mount.
+
+use proto::agent::v1::{SyncFrame, sync_frame::What, sync_server::Sync};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Service, Stream_};
+use crate::mounts;
+
+#[tonic::async_trait]
+impl Sync for Service {
+    type ExchangeStream = Stream_<SyncFrame>;
+
+    async fn exchange(
+        &self,
+        request: Request<Streaming<SyncFrame>>,
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
+        let mut incoming = request.into_inner();
+        let first = incoming.message().await?.and_then(|frame| frame.what);
+        let Some(What::Open(open)) = first else {
+            return Err(Status::invalid_argument("the first frame must open a run"));
+        };
+        let agent = &self.agent;
+        let plan = agent.launch.plan();
+        let plan =
+            plan.ok_or_else(|| Status::failed_precondition("no manifest has been launched yet"))?;
+        let mount = plan.mount(&open.mount_id);
+        let mount = mount
+            .ok_or_else(|| Status::not_found(format!("there is no mount {:?}", open.mount_id)))?;
+        let busy = agent.mounts.take(&mount.id);
+        let busy = busy.ok_or_else(|| {
+            Status::aborted(format!("mount {:?} is being synchronised", mount.id))
+        })?;
+        let target = mounts::target(&plan, mount, &agent.config.state_dir, &agent.config.pod_uid);
+        tracing::debug!(run = %open.run_id, mount = %mount.id, "synchronisation begins");
+        let engine = agent.engine.ok_or_else(|| {
+            Status::unimplemented("this agent was built without a synchronisation engine")
+        })?;
+        let answers = mounts::exchange(&agent.tasks, engine, target, busy, incoming);
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
