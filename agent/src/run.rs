@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use nix::sys::signal::Signal;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,6 +24,9 @@ pub enum RunError {
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
+
+/// What is meant for the programs, not for process 1.
+const FORWARDED: &[Signal] = &[Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
 
 /// Blocking work (files, synchronisation) that may run at once.
 const BLOCKING_THREADS: usize = 8;
@@ -65,6 +69,15 @@ async fn live(config: Config, engine: Option<Engine>) -> Result<u8, RunError> {
         let Err(error) = looking.await;
         tracing::warn!(%error, "commands inside the container will find no agent");
     });
+    for forwarded in FORWARDED {
+        let mut received = listen(SignalKind::from_raw(*forwarded as i32))?;
+        let supervisor = agent.supervisor.clone();
+        agent.tasks.spawn(async move {
+            while received.recv().await.is_some() {
+                supervisor.signal_all(*forwarded);
+            }
+        });
+    }
     let reaping = agent.reaper.clone().run();
     agent.tasks.spawn(run_control(agent.clone(), dialer.clone()));
     agent.tasks.spawn(run_bulk(agent.clone(), dialer));

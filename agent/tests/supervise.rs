@@ -215,6 +215,29 @@ async fn stop_start_and_restart_by_request() {
 }
 
 #[tokio::test]
+async fn signals_to_the_agent_reach_the_programs() {
+    let studio = studio(|manifest| {
+        let line = "trap 'echo again' HUP; echo up; while :; do sleep 0.02; done";
+        manifest.entrypoints = vec![script("main", line)];
+    })
+    .await;
+    let request =
+        ReadLogRequest { entrypoint_id: "main".into(), follow: true, ..ReadLogRequest::default() };
+    let mut log = studio.connection.logs().read(request).await.unwrap().into_inner();
+    let mut text = String::new();
+    while !text.contains("again") {
+        let message = within("the log", log.message()).await.unwrap().unwrap();
+        if let Some(log_message::What::Chunk(chunk)) = message.what {
+            text.push_str(&String::from_utf8_lossy(&chunk.data));
+        }
+        if text == "up\n" {
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(studio.agent.child.id()).unwrap());
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_new_generation_changes_only_what_differs() {
     let studio = studio(|manifest| {
         manifest.entrypoints =

@@ -17,8 +17,8 @@ pub(crate) enum Retention {
 }
 
 /// Lossless: bytes kept after they were handed to a viewer, because its connection may be lost with up to one stream
-/// window (1 MiB) of them unread.
-const LOSSLESS_KEPT_BYTES: u64 = 2 << 20;
+/// window (4 MiB at most) of them unread.
+const LOSSLESS_KEPT_BYTES: u64 = 5 << 20;
 /// Lossless: bytes that may wait for the slowest viewer.
 const LOSSLESS_UNREAD_BYTES: u64 = 512 << 10;
 

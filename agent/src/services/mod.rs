@@ -45,13 +45,13 @@ pub(crate) fn add_to(
     let service = Service { agent: agent.clone() };
     let limit = MESSAGE_LIMIT_BYTES;
     let router = server
-        .add_service(SessionServer::new(service.clone()).max_decoding_message_size(limit))
         .add_service(ProcessServer::new(service.clone()).max_decoding_message_size(limit))
         .add_service(ActionsServer::new(service.clone()).max_decoding_message_size(limit))
         .add_service(LogsServer::new(service.clone()).max_decoding_message_size(limit));
     match kind {
         Kind::Local => router.add_service(LocalServer::new(LocalService { agent: agent.clone() })),
         Kind::Control | Kind::Bulk => router
+            .add_service(SessionServer::new(service.clone()).max_decoding_message_size(limit))
             .add_service(FilesServer::new(service.clone()).max_decoding_message_size(limit))
             .add_service(SyncServer::new(service.clone()).max_decoding_message_size(limit))
             .add_service(TunnelServer::new(service).max_decoding_message_size(limit)),

@@ -46,16 +46,17 @@ impl Session for Service {
         let gate = gate(&request)?;
         let offered = request.get_ref().protocol;
         let agent = &self.agent;
-        let (connection, credential) = match gate.kind {
-            Kind::Control => (ConnectionKind::Control, true),
-            Kind::Bulk => (ConnectionKind::Bulk, true),
-            Kind::Local => (ConnectionKind::Unspecified, false),
+        let connection = match gate.kind {
+            Kind::Control => ConnectionKind::Control,
+            Kind::Bulk => ConnectionKind::Bulk,
+            Kind::Local => {
+                return Err(Status::permission_denied(
+                    "the socket inside the container says no credential",
+                ));
+            }
         };
-        let credential = if credential {
-            agent.credential.now().map_err(|error| Status::unavailable(error.to_string()))?
-        } else {
-            String::new()
-        };
+        let credential = agent.credential.now();
+        let credential = credential.map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(Response::new(HelloReply {
             protocol: offered.min(proto::PROTOCOL),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),

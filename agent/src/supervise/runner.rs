@@ -38,6 +38,8 @@ pub(super) enum Command {
     Start(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
     Restart(oneshot::Sender<()>),
+    /// For the process group, if there is one.
+    Signal(Signal),
 }
 
 /// Everything the task needs.
@@ -75,6 +77,7 @@ impl Runner {
                 Next::Gone => return,
                 Next::Rest => match self.commands.recv().await {
                     None => return,
+                    Some(Command::Signal(_)) => next = Next::Rest,
                     Some(Command::Stop(done)) => {
                         self.reported
                             .change(ReadinessLevel::Stopped, "stopped by request".to_owned());
@@ -92,6 +95,8 @@ impl Runner {
                         () = sleep(wait) => self.start(&mut backoff).await,
                         command = self.commands.recv() => match command {
                             None => Next::Gone,
+                            // There is nobody to hear it.
+                            Some(Command::Signal(_)) => Next::After(wait),
                             Some(Command::Stop(done)) => {
                                 self.reported.change(ReadinessLevel::Stopped, "stopped by request".to_owned());
                                 done.send(()).ok();
@@ -218,6 +223,10 @@ impl Runner {
                         done.send(()).ok();
                         continue;
                     }
+                    Some(Command::Signal(signal)) => {
+                        group.signal(signal);
+                        continue;
+                    }
                     command => break self.end_by(command, &group, &mut ended).await,
                 },
                 finding = probe => finding,
@@ -270,7 +279,8 @@ impl Runner {
         let (done, next) = match command {
             Some(Command::Restart(done)) => (Some(done), Next::After(Duration::ZERO)),
             Some(Command::Stop(done) | Command::Start(done)) => (Some(done), Next::Rest),
-            None => (None, Next::Gone),
+            // A signal ends nothing here: the caller passes it on.
+            Some(Command::Signal(_)) | None => (None, Next::Gone),
         };
         (how.ok(), Some((next, done)))
     }

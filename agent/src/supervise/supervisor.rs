@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use nix::sys::signal::Signal;
 use proto::agent::v1::{
     Entrypoint, Exit, RestartPolicy, control_entrypoint_request::Verb, exit::How,
 };
@@ -162,6 +163,16 @@ impl Supervisor {
             .iter()
             .map(|handle| (handle.entrypoint.id.clone(), handle.journal.tail_text(limit)))
             .collect()
+    }
+
+    /// Passes a signal on to every entrypoint that runs.
+    pub(crate) fn signal_all(&self, signal: Signal) {
+        for handle in self.handles().iter() {
+            if let Some(commands) = &handle.commands {
+                // A full queue means that it is being stopped or started: then the signal is of no use.
+                commands.try_send(Command::Signal(signal)).ok();
+            }
+        }
     }
 
     /// Stops all: TERM goes out in reverse order of the manifest, each has its own grace, and a

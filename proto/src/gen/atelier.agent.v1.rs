@@ -3511,7 +3511,7 @@ pub mod local_client {
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
     /// What the commands inside the container ask of the running agent, over a unix socket; never served to the control plane.
-    /// On that socket Session (but for the credential), Process, Actions and Logs answer too.
+    /// On that socket Process, Actions and Logs answer too.
     #[derive(Debug, Clone)]
     pub struct LocalClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3661,7 +3661,7 @@ pub mod local_server {
         ) -> std::result::Result<tonic::Response<super::SyncNowReply>, tonic::Status>;
     }
     /// What the commands inside the container ask of the running agent, over a unix socket; never served to the control plane.
-    /// On that socket Session (but for the credential), Process, Actions and Logs answer too.
+    /// On that socket Process, Actions and Logs answer too.
     #[derive(Debug)]
     pub struct LocalServer<T> {
         inner: Arc<T>,
