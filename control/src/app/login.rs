@@ -12,7 +12,7 @@ use crate::{
     domain::{
         ids::Login,
         permission::Principal,
-        user::{Scope, User},
+        user::{ApiKey, Scope, User},
     },
     store::{LoginToken, Store, TokenPurpose},
 };
@@ -141,7 +141,11 @@ impl LoginService {
 
     /// Who a session's cookie stands for.
     pub async fn by_session(&self, session: &str) -> Result<Principal, AppError> {
-        let known = self.store.token(&token::hash(session), TokenPurpose::Session).await?;
+        self.by_session_hash(&token::hash(session)).await
+    }
+
+    async fn by_session_hash(&self, hash: &[u8]) -> Result<Principal, AppError> {
+        let known = self.store.token(hash, TokenPurpose::Session).await?;
         match known {
             Some(known) if known.expires_at > self.clock.now() => {
                 self.principal(&known.login, Scope::Admin).await
@@ -152,16 +156,45 @@ impl LoginService {
 
     /// Who an API key stands for.
     pub async fn by_api_key(&self, text: &str) -> Result<Principal, AppError> {
-        let wrong = || AppError::Unauthenticated { why: "the API key is not valid".into() };
-        let (id, secret) = token::split_api_key(text).ok_or_else(wrong)?;
-        let key = self.store.api_key(&id).await?.ok_or_else(wrong)?;
+        let (id, secret) = token::split_api_key(text).ok_or_else(invalid_key)?;
+        let key = self.store.api_key(&id).await?.ok_or_else(invalid_key)?;
         if !token::equal(&token::hash(secret), &key.secret_hash) {
-            return Err(wrong());
+            return Err(invalid_key());
         }
+        self.by_key(key).await
+    }
+
+    async fn by_key(&self, key: ApiKey) -> Result<Principal, AppError> {
         if key.expires_at.is_some_and(|end| end <= self.clock.now()) {
             return Err(AppError::Unauthenticated { why: "the API key has expired".into() });
         }
         self.principal(&key.login, key.scope).await
+    }
+
+    /// Names a session without letting anybody in: for places that outlive a request, such as applications' cookies.
+    pub fn reference_of_session(session: &str) -> String {
+        format!("session:{}", data_encoding::HEXLOWER.encode(&token::hash(session)))
+    }
+
+    /// Names an API key likewise. `None`: it does not have the form of our keys.
+    pub fn reference_of_api_key(text: &str) -> Option<String> {
+        let (id, _) = token::split_api_key(text)?;
+        Some(format!("key:{id}"))
+    }
+
+    /// Whom a reference stands for now. It proves nothing: whoever holds it must have checked session or key before.
+    pub async fn by_reference(&self, reference: &str) -> Result<Principal, AppError> {
+        match reference.split_once(':') {
+            Some(("session", hash)) => {
+                let hash = data_encoding::HEXLOWER.decode(hash.as_bytes());
+                self.by_session_hash(&hash.map_err(|_| invalid_key())?).await
+            }
+            Some(("key", id)) => {
+                let id = id.parse().map_err(|_| invalid_key())?;
+                self.by_key(self.store.api_key(&id).await?.ok_or_else(invalid_key)?).await
+            }
+            _ => Err(invalid_key()),
+        }
     }
 
     async fn principal(&self, login: &Login, scope: Scope) -> Result<Principal, AppError> {
@@ -208,4 +241,8 @@ pub(super) async fn hash_new(password: &str) -> Result<String, AppError> {
     password::hash(password.to_owned())
         .await
         .map_err(|error| AppError::internal("hashing the password", error))
+}
+
+fn invalid_key() -> AppError {
+    AppError::Unauthenticated { why: "the API key is not valid".into() }
 }
