@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use axum::http::HeaderMap;
 use control::{
     clock::SystemClock,
-    domain::{ids::Login, subpath::Subpath},
+    domain::subpath::Subpath,
     proxy::{
         Authorizer, KeyVerdict, Listening, NoTunnels, PortRoute, Principal, Proxy, ProxyConfig,
         ProxyParts, Refusal, Role, RouteState, RouteTable, Scheme, StudioRoute, Upstream,
@@ -30,7 +30,7 @@ impl Authorizer for OneKey {
         true
     }
 
-    async fn may_open(&self, _: &Login, _: &StudioRoute, _: u16) -> Result<(), Refusal> {
+    async fn may_open(&self, _: &Principal, _: &StudioRoute, _: u16) -> Result<(), Refusal> {
         Ok(())
     }
 

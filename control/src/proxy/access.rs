@@ -49,8 +49,13 @@ pub trait Authorizer: Send + Sync + 'static {
     /// Whether the session (or key) is still good and still that user's.
     async fn session_holds(&self, principal: &Principal) -> bool;
 
-    /// Whether the user may open this port of this studio.
-    async fn may_open(&self, user: &Login, studio: &StudioRoute, port: u16) -> Result<(), Refusal>;
+    /// Whether they may open this port of this studio: a key may do less than its user.
+    async fn may_open(
+        &self,
+        who: &Principal,
+        studio: &StudioRoute,
+        port: u16,
+    ) -> Result<(), Refusal>;
 
     /// What this API key is. Decides by the key's form whether it is one of ours at all.
     async fn api_key(&self, key: &str) -> KeyVerdict;
@@ -97,7 +102,7 @@ impl Verdicts {
         if !authorizer.session_holds(principal).await {
             return Err(Denied::SessionGone);
         }
-        authorizer.may_open(&principal.user, studio, port).await.map_err(Denied::Refused)?;
+        authorizer.may_open(principal, studio, port).await.map_err(Denied::Refused)?;
         let mut kept = self.lock();
         if kept.len() >= MAX_VERDICTS {
             kept.clear();

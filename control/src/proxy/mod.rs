@@ -27,6 +27,7 @@ mod guard;
 mod headers;
 pub mod nginx;
 pub mod origin;
+pub mod over_app;
 pub mod policy;
 mod pool;
 mod rewrite;

@@ -92,7 +92,7 @@ impl Proxy {
                 "There is no studio at this address. It may have been deleted.",
             ));
         };
-        if let Err(refusal) = self.authorizer().may_open(&principal.user, &route, port).await {
+        if let Err(refusal) = self.authorizer().may_open(&principal, &route, port).await {
             return visit.answer(refused(&refusal));
         }
         let shared = asked.get("shared").and_then(|_| self.origins().shared(&visit.authority));

@@ -9,6 +9,7 @@ mod hostile;
 mod http2;
 mod listener;
 mod nginx;
+mod over_app;
 mod pages;
 mod pooling;
 mod requests;

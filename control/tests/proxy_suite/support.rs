@@ -17,7 +17,7 @@ use axum::{
 };
 use control::{
     clock::Clock,
-    domain::ids::{Login, StudioId},
+    domain::ids::StudioId,
     proxy::{
         Authorizer, Inject, KeyVerdict, Listening, NoTunnels, PortRoute, Principal, Proxy,
         ProxyConfig, ProxyParts, Refusal, Role, RouteState, RouteTable, Scheme, StudioRoute,
@@ -73,8 +73,8 @@ impl Authorizer for People {
         !self.gone.lock().unwrap().contains(&principal.session)
     }
 
-    async fn may_open(&self, user: &Login, studio: &StudioRoute, _: u16) -> Result<(), Refusal> {
-        if *user == studio.owner {
+    async fn may_open(&self, who: &Principal, studio: &StudioRoute, _: u16) -> Result<(), Refusal> {
+        if who.user == studio.owner {
             return Ok(());
         }
         Err(Refusal { missing: format!("Only {} may open this studio.", studio.owner) })
