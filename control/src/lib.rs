@@ -4,6 +4,7 @@
 //! `auth`, `zones`) implement traits in domain terms and are named only in `wiring`. A test enforces this.
 
 pub mod agents;
+pub mod api;
 pub mod app;
 pub mod auth;
 pub mod builder;
@@ -15,3 +16,4 @@ pub mod proxy;
 pub mod runtime;
 pub mod spawn;
 pub mod store;
+pub mod wiring;

@@ -8,6 +8,7 @@ pub mod error;
 pub mod login;
 pub mod ports;
 pub mod projects;
+pub mod services;
 pub mod studios;
 pub mod tasks;
 pub mod templates;

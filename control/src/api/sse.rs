@@ -1,0 +1,43 @@
+//! Server-sent events: numbered, so that a client goes on after the last one that it saw.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    http::HeaderMap,
+    response::{
+        Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures_util::{Stream, StreamExt as _};
+use serde::Serialize;
+
+use super::problem::Result;
+
+/// The number after which a client wants to go on.
+pub(super) fn after(headers: &HeaderMap, query: Option<u64>) -> u64 {
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    last.or(query).unwrap_or(0)
+}
+
+/// One event.
+pub(super) fn event<T: Serialize>(name: &str, id: Option<u64>, data: &T) -> Event {
+    let event = Event::default().event(name).json_data(data).unwrap_or_else(|error| {
+        tracing::error!(%error, "an event can't be written as JSON");
+        Event::default().comment("an event was lost")
+    });
+    match id {
+        Some(id) => event.id(id.to_string()),
+        None => event,
+    }
+}
+
+/// A stream of events as an answer; an error ends it with an event `error`.
+pub(super) fn answer(
+    events: impl Stream<Item = Result<Event>> + Send + 'static,
+) -> Sse<impl Stream<Item = std::result::Result<Event, Infallible>>> {
+    let events = events.map(|event| {
+        Ok(event.unwrap_or_else(|error| Event::default().event("error").data(format!("{error:?}"))))
+    });
+    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+}

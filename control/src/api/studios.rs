@@ -1,0 +1,217 @@
+//! Studios: made, listed, started, stopped.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State as Extract, rejection::JsonRejection},
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    State,
+    caller::Caller,
+    page::{Items, PageQuery},
+    problem::Result,
+};
+use crate::{
+    app::{AppError, studios::StudioRight},
+    domain::{
+        ids::{Login, ProjectKey, StudioId, TaskId, TemplateId},
+        studio::{DesiredState, Studio, StudioState},
+        task::Task,
+    },
+};
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(list_project_studios, create_studio))
+        .routes(routes!(list_studios))
+        .routes(routes!(get_studio, change_studio, delete_studio))
+        .routes(routes!(start_studio))
+        .routes(routes!(stop_studio))
+}
+
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewStudio {
+    pub name: String,
+    pub template: TemplateId,
+}
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StudioChangeBody {
+    pub name: Option<String>,
+    /// Hands the studio over, while it is stopped.
+    pub owner: Option<Login>,
+}
+
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct StudioView {
+    pub id: StudioId,
+    pub project: ProjectKey,
+    pub name: String,
+    pub owner: Login,
+    pub template: TemplateId,
+    pub template_label: String,
+    pub state: StudioState,
+    pub desired: DesiredState,
+    /// Why the last start failed.
+    pub failure: Option<String>,
+    /// The task that starts or stops it, or did so last.
+    pub task: Option<TaskId>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub started_at: Option<OffsetDateTime>,
+    /// Its template has a newer image than the one it runs.
+    pub restart_to_update: bool,
+    pub my_right: StudioRight,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Key of a project.
+    project: Option<String>,
+    /// Login of an owner.
+    owner: Option<String>,
+}
+
+async fn view(services: &State, studio: Studio, my_right: StudioRight) -> Result<StudioView> {
+    let store = &services.store;
+    let template = store.template(&studio.template).await.map_err(AppError::from)?;
+    let newest = store.good_build(&studio.template).await.map_err(AppError::from)?;
+    let restart_to_update =
+        studio.state == StudioState::Running && newest.map(|build| build.id) != studio.build;
+    Ok(StudioView {
+        id: studio.id,
+        project: studio.project,
+        name: studio.name,
+        owner: studio.owner,
+        template: studio.template,
+        template_label: template.map(|template| template.label).unwrap_or_default(),
+        state: studio.state,
+        desired: studio.desired,
+        failure: studio.failure,
+        task: studio.task,
+        created_at: studio.created_at,
+        started_at: studio.started_at,
+        restart_to_update,
+        my_right,
+    })
+}
+
+async fn views(services: &State, studios: Vec<(Studio, StudioRight)>) -> Result<Vec<StudioView>> {
+    let mut views = Vec::with_capacity(studios.len());
+    for (studio, right) in studios {
+        views.push(view(services, studio, right).await?);
+    }
+    Ok(views)
+}
+
+/// A project's studios that the caller may see.
+#[utoipa::path(get, path = "/projects/{key}/studios", operation_id = "listProjectStudios", tag = "studios",
+    params(("key" = String, Path), PageQuery), responses((status = 200, body = Items<StudioView>)))]
+async fn list_project_studios(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Path(key): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Items<StudioView>>> {
+    let key = key.parse()?;
+    services.projects.get(&who, &key, crate::domain::permission::Right::Read).await?;
+    let studios = services.studios.list(&who, Some(&key), None).await?;
+    Ok(Json(page.cut(views(&services, studios).await?, |studio| studio.id.to_string())))
+}
+
+#[utoipa::path(post, path = "/projects/{key}/studios", operation_id = "createStudio", tag = "studios", params(("key" = String, Path)),
+    request_body = NewStudio, responses((status = 201, body = StudioView), (status = 403), (status = 409)))]
+async fn create_studio(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Path(key): Path<String>,
+    body: std::result::Result<Json<NewStudio>, JsonRejection>,
+) -> Result<(StatusCode, Json<StudioView>)> {
+    let Json(body) = body?;
+    let studio = services.studios.create(&who, &key.parse()?, &body.name, &body.template).await?;
+    Ok((StatusCode::CREATED, Json(view(&services, studio, StudioRight::Use).await?)))
+}
+
+/// All studios that the caller may see.
+#[utoipa::path(get, path = "/studios", operation_id = "listStudios", tag = "studios", params(Filter, PageQuery),
+    responses((status = 200, body = Items<StudioView>)))]
+async fn list_studios(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Query(filter): Query<Filter>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Items<StudioView>>> {
+    let project = filter.project.map(|key| key.parse()).transpose()?;
+    let owner = filter.owner.map(|login| login.parse()).transpose()?;
+    let studios = services.studios.list(&who, project.as_ref(), owner.as_ref()).await?;
+    Ok(Json(page.cut(views(&services, studios).await?, |studio| studio.id.to_string())))
+}
+
+#[utoipa::path(get, path = "/studios/{id}", operation_id = "getStudio", tag = "studios", params(("id" = String, Path)),
+    responses((status = 200, body = StudioView), (status = 404)))]
+async fn get_studio(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<StudioView>> {
+    let studio = services.studios.get(&who, &id.parse()?, StudioRight::See).await?;
+    let right = services.studios.right_of(&who, &studio).await?.unwrap_or(StudioRight::See);
+    Ok(Json(view(&services, studio, right).await?))
+}
+
+/// Renames a studio or hands it over.
+#[utoipa::path(patch, path = "/studios/{id}", operation_id = "changeStudio", tag = "studios", params(("id" = String, Path)),
+    request_body = StudioChangeBody, responses((status = 200, body = StudioView), (status = 409)))]
+async fn change_studio(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    body: std::result::Result<Json<StudioChangeBody>, JsonRejection>,
+) -> Result<Json<StudioView>> {
+    let Json(StudioChangeBody { name, owner }) = body?;
+    let studio = services.studios.change(&who, &id.parse()?, name, owner).await?;
+    let right = services.studios.right_of(&who, &studio).await?.unwrap_or(StudioRight::See);
+    Ok(Json(view(&services, studio, right).await?))
+}
+
+#[utoipa::path(delete, path = "/studios/{id}", operation_id = "deleteStudio", tag = "studios", params(("id" = String, Path)),
+    responses((status = 204), (status = 409)))]
+async fn delete_studio(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    services.studios.delete(&who, &id.parse()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Wants the studio running; the answer is the task that starts it.
+#[utoipa::path(post, path = "/studios/{id}/start", operation_id = "startStudio", tag = "studios", params(("id" = String, Path)),
+    responses((status = 202, body = Task), (status = 409)))]
+async fn start_studio(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Task>)> {
+    Ok((StatusCode::ACCEPTED, Json(services.studios.start(&who, &id.parse()?).await?)))
+}
+
+/// Wants the studio stopped; its files are brought back.
+#[utoipa::path(post, path = "/studios/{id}/stop", operation_id = "stopStudio", tag = "studios", params(("id" = String, Path)),
+    responses((status = 202, body = Task)))]
+async fn stop_studio(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Task>)> {
+    Ok((StatusCode::ACCEPTED, Json(services.studios.stop(&who, &id.parse()?).await?)))
+}

@@ -1,0 +1,24 @@
+//! All services together, as the edges get them.
+
+use std::sync::Arc;
+
+use super::{
+    api_keys::ApiKeyService, audit::AuditLog, builds::BuildService, login::LoginService,
+    projects::ProjectService, studios::StudioService, tasks::TaskService,
+    templates::TemplateService, users::UserService,
+};
+use crate::{clock::SharedClock, store::Store};
+
+pub struct Services {
+    pub store: Arc<dyn Store>,
+    pub clock: SharedClock,
+    pub audit: AuditLog,
+    pub login: LoginService,
+    pub users: UserService,
+    pub api_keys: ApiKeyService,
+    pub projects: Arc<ProjectService>,
+    pub templates: Arc<TemplateService>,
+    pub builds: Arc<BuildService>,
+    pub tasks: Arc<TaskService>,
+    pub studios: Arc<StudioService>,
+}
