@@ -166,6 +166,45 @@ async fn a_control_plane_that_never_answers_is_left_for_another_attempt() {
 }
 
 #[tokio::test]
+async fn a_connection_that_goes_silent_is_noticed_and_dialled_anew() {
+    let control_plane = ControlPlane::new().await;
+    let relay = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = relay.local_addr().unwrap().to_string();
+    let behind = control_plane.address.clone();
+    let silence = tokio_util::sync::CancellationToken::new();
+    let cut = silence.clone();
+    let mut relays = tokio::task::JoinSet::new();
+    relays.spawn(async move {
+        let mut carried = tokio::task::JoinSet::new();
+        let mut first = true;
+        while let Ok((mut from, _)) = relay.accept().await {
+            let mut to = tokio::net::TcpStream::connect(&behind).await.unwrap();
+            let cut = std::mem::take(&mut first).then(|| cut.clone());
+            carried.spawn(async move {
+                let silent = async {
+                    match cut {
+                        Some(cut) => cut.cancelled().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut from, &mut to) => {}
+                    // Held open, carrying nothing: as a network that lost its state does.
+                    () = silent => std::future::pending().await,
+                }
+            });
+        }
+    });
+    let _agent = Agent::start_with(&control_plane, &[], |command| {
+        command.env("ATELIER_CONTROL_PLANE", &address);
+    });
+    let before = control_plane.admit().await;
+    silence.cancel();
+    let after = control_plane.admit().await;
+    assert_eq!(before.hello.boot_id, after.hello.boot_id);
+}
+
+#[tokio::test]
 async fn a_missing_setting_is_named() {
     let control_plane = ControlPlane::new().await;
     let mut agent = Agent::start_with(&control_plane, &[], |command| {

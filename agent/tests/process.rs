@@ -115,6 +115,27 @@ async fn a_full_ring_tells_what_is_gone() {
 }
 
 #[tokio::test]
+async fn floods_and_viewers_that_never_read_hold_nobody_up() {
+    let (_control_plane, agent, connection) = launched().await;
+    let mut stalled = Vec::new();
+    for lossless in [false, true] {
+        let id = connection.start(StartRequest { lossless, ..exec(&["yes"]) }).await;
+        for _ in 0..8 {
+            stalled.push(connection.attach(&id, 0).await);
+        }
+    }
+    for _ in 0..50 {
+        let (stdout, _, exit) = connection.exec(&["echo", "here"]).await;
+        assert_eq!((stdout.as_slice(), code(&exit)), (b"here\n".as_slice(), 0));
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.child.id())).unwrap();
+    let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let kib: u32 = anonymous.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kib < 64 << 10, "{kib} KiB under a flood");
+    drop(stalled);
+}
+
+#[tokio::test]
 async fn input_flows_and_ends() {
     let (_control_plane, _agent, connection) = launched().await;
     let id = connection.start(StartRequest { stdin: true, ..exec(&["cat"]) }).await;

@@ -66,6 +66,7 @@ impl ControlPlane {
         within("the agent dials", async {
             loop {
                 let (tcp, _) = self.listener.accept().await.unwrap();
+                tcp.set_nodelay(true).unwrap();
                 if let Ok(stream) = self.tls.accept(tcp).await {
                     return Connection::over(stream).await;
                 }
