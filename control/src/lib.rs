@@ -17,3 +17,4 @@ pub mod runtime;
 pub mod spawn;
 pub mod store;
 pub mod wiring;
+pub mod zones;

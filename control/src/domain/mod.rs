@@ -14,3 +14,4 @@ pub mod task;
 pub mod template;
 pub mod user;
 pub mod zone;
+pub mod zone_files;
