@@ -7,10 +7,33 @@ ifneq ($(shell command -v mold),)
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS ?= -C link-arg=-fuse-ld=mold
 endif
 
-.PHONY: test lint
+MUSL := x86_64-unknown-linux-musl
+# By version, so that a new one does not meet what an old one left.
+DENY_VERSION := 0.20.2
+DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+
+.PHONY: build agent test lint fmt deny
+
+build: agent
+	cargo build --release --locked -p control
+
+# Static, because it runs in images of any make.
+agent:
+	@command -v rustup >/dev/null && rustup target add $(MUSL) || echo "rustup is not here: the target $(MUSL) has to be"
+	cargo build --profile agent --target $(MUSL) --locked -p agent
+
 test: lint
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt:
+	cargo fmt --all
+
+deny: $(DENY)
+	$(DENY) check
+
+$(DENY):
+	cargo install --locked cargo-deny --version $(DENY_VERSION) --root $(CACHE)/tools/cargo-deny-$(DENY_VERSION)

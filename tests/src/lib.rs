@@ -1,1 +1,3 @@
-//! placeholder
+//! What the suites of this crate share: where the checkout is, and its source files.
+
+pub mod sources;
