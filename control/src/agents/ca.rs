@@ -58,8 +58,8 @@ impl Ca {
             }
             Err(error) => return Err(failed(&file)(error)),
         };
-        let key = KeyPair::from_pem(&pem)?;
-        let certificate = certificate_part(&pem);
+        let (certificate, key) = split(&pem);
+        let key = KeyPair::from_pem(key)?;
         // Name and key are all that a signature takes from the authority.
         let issuer = Issuer::new(authority()?, key);
         let server_key = KeyPair::generate()?;
@@ -90,10 +90,13 @@ fn authority() -> Result<CertificateParams, rcgen::Error> {
     Ok(params)
 }
 
-/// Without the key that follows it.
-fn certificate_part(pem: &str) -> String {
+/// The certificate, and the key that follows it.
+fn split(pem: &str) -> (String, &str) {
     const END: &str = "-----END CERTIFICATE-----";
-    pem.split_once(END).map_or_else(String::new, |(body, _)| format!("{body}{END}\n"))
+    match pem.split_once(END) {
+        Some((body, key)) => (format!("{body}{END}\n"), key.trim_start()),
+        None => (String::new(), pem),
+    }
 }
 
 fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {

@@ -27,6 +27,8 @@ pub(super) fn from_status(what: &'static str, status: &Status) -> AppError {
     let text: String = status.message().chars().take(LONGEST).collect();
     match status.code() {
         Code::Unavailable | Code::Cancelled => gone(),
+        // Made on this side, by a stream that broke: what the agent says has no source.
+        Code::Unknown | Code::Internal if std::error::Error::source(status).is_some() => gone(),
         Code::NotFound => AppError::NotFound { what, id: text },
         Code::InvalidArgument | Code::OutOfRange => AppError::invalid(what, text),
         Code::FailedPrecondition | Code::AlreadyExists | Code::PermissionDenied | Code::Aborted => {

@@ -85,18 +85,19 @@ impl Slot {
                 if !same {
                     order.seen = None;
                 }
+                close(self.control.send_replace(Some(live)));
+                // It belonged to the connection before; the agent drops its end too.
+                close(self.bulk.send_replace(None));
+                // Last: whoever waits for it calls at once.
                 self.view.send_modify(|view| {
                     if !same {
                         *view = AgentView::default();
                     }
-                    view.epoch = live.epoch;
+                    view.epoch = hello.epoch;
                     view.connected = true;
                     view.phase = convert::phase(hello.phase());
                     view.generation = hello.generation;
                 });
-                close(self.control.send_replace(Some(live)));
-                // It belonged to the connection before; the agent drops its end too.
-                close(self.bulk.send_replace(None));
             }
             Use::Bulk => {
                 let belongs = self
