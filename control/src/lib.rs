@@ -13,6 +13,7 @@ pub mod clock;
 pub mod domain;
 pub mod process_identity;
 pub mod proxy;
+pub mod reconcile;
 pub mod runtime;
 pub mod spawn;
 pub mod store;

@@ -11,8 +11,8 @@ use axum::{
 use super::{State, problem::ApiError};
 use crate::{app::AppError, domain::permission::Principal};
 
-/// Name of a browser's cookie.
-pub(super) const COOKIE: &str = "atelier_session";
+/// Name of a browser's cookie. The proxy keeps every cookie that begins with `atelier` from applications.
+pub(super) const COOKIE: &str = "atelier-session";
 
 /// The caller, authenticated.
 pub(super) struct Caller(pub(super) Principal);

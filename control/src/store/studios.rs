@@ -20,7 +20,9 @@ pub trait Studios: Send + Sync {
         desired: DesiredState,
         task: &TaskId,
     ) -> Result<bool>;
-    /// What is: the reconciler's columns (`state`, `epoch`, `build`, `template_version`, `failure`, `started_at`, `task`).
+    /// Wants it stopped, unless somebody wanted something else since `task` was asked for.
+    async fn drop_wish(&self, id: &StudioId, task: Option<&TaskId>) -> Result<bool>;
+    /// What is: the reconciler's columns (`state`, `epoch`, `build`, `template_version`, `failure`, `started_at`).
     async fn set_actual(&self, studio: &Studio) -> Result<bool>;
     async fn delete_studio(&self, id: &StudioId) -> Result<bool>;
     async fn studio(&self, id: &StudioId) -> Result<Option<Studio>>;

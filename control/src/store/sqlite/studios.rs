@@ -88,10 +88,20 @@ impl Studios for Sqlite {
         Ok(done.rows_affected() == 1)
     }
 
+    async fn drop_wish(&self, id: &StudioId, task: Option<&TaskId>) -> Result<bool> {
+        let done = query("UPDATE studios SET desired = ? WHERE id = ? AND task IS ?")
+            .bind(name_of(&DesiredState::Stopped))
+            .bind(id.as_str())
+            .bind(task.map(TaskId::as_str))
+            .execute(&self.write)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     async fn set_actual(&self, studio: &Studio) -> Result<bool> {
         let done = query(
-            "UPDATE studios SET state = ?, epoch = ?, build = ?, template_version = ?, failure = ?, started_at = ?, \
-             desired = ?, task = ? WHERE id = ?",
+            "UPDATE studios SET state = ?, epoch = ?, build = ?, template_version = ?, failure = ?, started_at = ? \
+             WHERE id = ?",
         )
         .bind(name_of(&studio.state))
         .bind(signed(studio.epoch))
@@ -99,8 +109,6 @@ impl Studios for Sqlite {
         .bind(studio.template_version)
         .bind(&studio.failure)
         .bind(studio.started_at.map(ms))
-        .bind(name_of(&studio.desired))
-        .bind(studio.task.as_ref().map(TaskId::as_str))
         .bind(studio.id.as_str())
         .execute(&self.write)
         .await?;
