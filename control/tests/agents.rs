@@ -71,7 +71,7 @@ async fn commands_run_with_exact_output_and_exit() {
     assert_eq!((out.as_slice(), err.as_slice()), (&b"out\n"[..], &b"err\n"[..]));
     assert_eq!(exit.code, Some(3));
     let (out, _, exit) = exec(&hub, &studio, &["seq", "1", "100000"]).await;
-    let expected: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+    let expected = (1..=100_000).map(|n| n.to_string() + "\n").collect::<String>();
     assert!(out == expected.as_bytes(), "{} of {} bytes", out.len(), expected.len());
     assert_eq!(exit.code, Some(0));
     let (_, _, exit) = exec(&hub, &studio, &["sh", "-c", "kill -9 $$"]).await;
@@ -99,7 +99,8 @@ async fn a_shell_takes_input_and_a_new_size() {
     let (send, input) = mpsc::channel(4);
     let agents = hub.agents.clone();
     let (at, of) = (studio.clone(), session.clone());
-    let typing = tokio::task::spawn(async move { agents.input(&at, &of, input).await });
+    let typing = tokio_util::task::TaskTracker::new()
+        .spawn(async move { agents.input(&at, &of, input).await });
     let typed = Input { data: "stty size; exit 7\n".into(), end: false };
     send.send(typed).await.unwrap();
     let pieces = hub.agents.attach(&studio, &session, 0, None).await.unwrap();

@@ -34,7 +34,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Fails a test that would hang.
 pub(crate) async fn until<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(60), future).await.expect("it takes too long")
+    timeout(Duration::from_mins(1), future).await.expect("it takes too long")
 }
 
 pub(crate) struct Hub {
