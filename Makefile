@@ -12,7 +12,18 @@ MUSL := x86_64-unknown-linux-musl
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: build agent test lint fmt deny
+# Programs that suites need beside Rust: package and a command of it.
+NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc
+
+.PHONY: setup build agent test lint fmt deny
+
+# Installs what is missing, where that can be done; elsewhere it says what suites will have to do without.
+setup:
+	@missing=""; for pair in $(NEEDED); do PATH="$$PATH:/usr/sbin" command -v $${pair#*:} >/dev/null || missing="$$missing $${pair%:*}"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
+	else echo "not installed, and not mine to install:$$missing"; fi
 
 build: agent
 	cargo build --release --locked -p control
@@ -22,7 +33,7 @@ agent:
 	@command -v rustup >/dev/null && rustup target add $(MUSL) || echo "rustup is not here: the target $(MUSL) has to be"
 	cargo build --profile agent --target $(MUSL) --locked -p agent
 
-test: lint
+test: setup lint
 	cargo test --workspace --locked --no-fail-fast
 
 lint:
