@@ -6,11 +6,13 @@ use images::compose::CompileContext;
 
 use crate::{
     app::{
+        agent_calls::AgentCalls,
         api_keys::ApiKeyService,
         audit::AuditLog,
         builds::BuildService,
         login::LoginService,
         projects::ProjectService,
+        running::RunningService,
         services::Services,
         studios::{StarterFiles, StudioRemains, StudioService},
         tasks::TaskService,
@@ -30,6 +32,7 @@ pub fn services(
     context: CompileContext,
     starter_files: Arc<dyn StarterFiles>,
     remains: Arc<dyn StudioRemains>,
+    agents: Arc<dyn AgentCalls>,
 ) -> Arc<Services> {
     let audit = AuditLog::new(Arc::clone(&store), Arc::clone(&clock));
     let with = || (Arc::clone(&store), Arc::clone(&clock), audit.clone());
@@ -57,6 +60,7 @@ pub fn services(
         remains,
     );
     let studios = Arc::new(studios);
+    let running = RunningService::new(Arc::clone(&studios), agents, audit.clone());
     Arc::new(Services {
         store,
         clock,
@@ -69,5 +73,6 @@ pub fn services(
         builds,
         tasks,
         studios,
+        running,
     })
 }

@@ -12,6 +12,7 @@ mod idempotency;
 pub mod page;
 pub mod problem;
 pub mod projects;
+pub mod sessions;
 mod sse;
 pub mod studios;
 pub mod tasks;
@@ -50,6 +51,7 @@ fn resources() -> OpenApiRouter<State> {
         .merge(templates::routes())
         .merge(builds::routes())
         .merge(studios::routes())
+        .merge(sessions::routes())
         .merge(tasks::routes())
         .merge(health::routes())
 }

@@ -60,6 +60,13 @@ impl Server {
             platform: "p".into(),
             build_env: [].into(),
         };
+        let (agents, _) = crate::agents::AgentHub::new(
+            crate::agents::ca::Ca::open(folder.path()).unwrap(),
+            String::new(),
+            Arc::clone(&store) as Arc<dyn crate::store::Store>,
+            tokio_util::task::TaskTracker::new(),
+            tokio_util::sync::CancellationToken::new(),
+        );
         let services = wiring::services(
             store,
             Arc::new(SystemClock),
@@ -67,6 +74,7 @@ impl Server {
             context,
             Arc::new(NoZones),
             Arc::new(NoZones),
+            agents,
         );
         let login = "admin".parse().unwrap();
         services.users.ensure_first_administrator(&login).await.unwrap();

@@ -8,6 +8,7 @@ pub mod error;
 pub mod login;
 pub mod ports;
 pub mod projects;
+pub mod running;
 pub mod services;
 pub mod studios;
 pub mod tasks;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     api_keys::ApiKeyService, audit::AuditLog, builds::BuildService, login::LoginService,
-    projects::ProjectService, studios::StudioService, tasks::TaskService,
+    projects::ProjectService, running::RunningService, studios::StudioService, tasks::TaskService,
     templates::TemplateService, users::UserService,
 };
 use crate::{clock::SharedClock, store::Store};
@@ -21,4 +21,5 @@ pub struct Services {
     pub builds: Arc<BuildService>,
     pub tasks: Arc<TaskService>,
     pub studios: Arc<StudioService>,
+    pub running: RunningService,
 }
