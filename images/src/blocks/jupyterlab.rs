@@ -59,6 +59,8 @@ impl BlockRules for JupyterLab {
             "--ServerApp.port_retries=0",
             &format!("--ServerApp.base_url={base}/"),
             "--ServerApp.root_dir=${ATELIER_WORKSPACE}",
+            // A machine of its own, or a container: who it runs as is the runtime's matter.
+            "--ServerApp.allow_root=true",
             "--ServerApp.allow_remote_access=true",
             "--ServerApp.trust_xheaders=true",
             "--ServerApp.quit_button=false",
