@@ -18,10 +18,12 @@ use crate::{
         tasks::TaskService,
         templates::TemplateService,
         users::UserService,
+        zones::ZoneService,
     },
     builder::Builder,
     clock::SharedClock,
     store::Store,
+    zones::Zones,
 };
 
 /// All services on a store.
@@ -33,6 +35,7 @@ pub fn services(
     starter_files: Arc<dyn StarterFiles>,
     remains: Arc<dyn StudioRemains>,
     agents: Arc<dyn AgentCalls>,
+    zones: Arc<dyn Zones>,
 ) -> Arc<Services> {
     let audit = AuditLog::new(Arc::clone(&store), Arc::clone(&clock));
     let with = || (Arc::clone(&store), Arc::clone(&clock), audit.clone());
@@ -60,6 +63,13 @@ pub fn services(
         remains,
     );
     let studios = Arc::new(studios);
+    let zones = ZoneService::new(
+        Arc::clone(&store),
+        audit.clone(),
+        Arc::clone(&projects),
+        Arc::clone(&studios),
+        zones,
+    );
     let running = RunningService::new(Arc::clone(&studios), agents, audit.clone());
     Arc::new(Services {
         store,
@@ -74,5 +84,6 @@ pub fn services(
         tasks,
         studios,
         running,
+        zones,
     })
 }

@@ -18,6 +18,7 @@ pub mod studios;
 pub mod tasks;
 pub mod templates;
 pub mod users;
+pub mod zones;
 
 use std::sync::Arc;
 
@@ -52,6 +53,7 @@ fn resources() -> OpenApiRouter<State> {
         .merge(builds::routes())
         .merge(studios::routes())
         .merge(sessions::routes())
+        .merge(zones::routes())
         .merge(tasks::routes())
         .merge(health::routes())
 }

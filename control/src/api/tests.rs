@@ -75,6 +75,10 @@ impl Server {
             Arc::new(NoZones),
             Arc::new(NoZones),
             agents,
+            Arc::new(crate::zones::local::LocalZones::new(
+                folder.path().join("zones"),
+                Arc::new(SystemClock),
+            )),
         );
         let login = "admin".parse().unwrap();
         services.users.ensure_first_administrator(&login).await.unwrap();
@@ -400,4 +404,61 @@ fn the_committed_openapi_document_is_the_present_one() {
         committed == fresh,
         "web/openapi.json is stale: run UPDATE_OPENAPI=1 cargo test -p control openapi"
     );
+}
+
+#[tokio::test]
+async fn zones_are_read_written_and_brought_back_by_those_who_may() {
+    let server = Server::new().await;
+    server.admin("POST", "/projects", Some(json!({"key": "DEMO", "name": "Demo"}))).await;
+    let at = "/api/v1/zones/project:DEMO:notebooks/content?path=a/b.txt";
+    let send =
+        |method: &str, key: &str, header: Option<(&'static str, String)>, body: &'static str| {
+            let mut request = Request::builder()
+                .method(method)
+                .uri(at)
+                .header(header::AUTHORIZATION, format!("Bearer {key}"));
+            if let Some((name, value)) = header {
+                request = request.header(name, value);
+            }
+            server.send(request.body(Body::from(body)).unwrap())
+        };
+    let (status, first) = json_of(send("PUT", &server.admin, None, "one\n").await).await;
+    assert_eq!(status, StatusCode::OK, "{first}");
+    let etag = first["etag"].as_str().unwrap().to_owned();
+    assert_eq!(first["commit"].as_str().unwrap().len(), 40);
+    send("PUT", &server.admin, Some(("if-match", format!("\"{etag}\""))), "two\n").await;
+    let stale = send("PUT", &server.admin, Some(("if-match", format!("\"{etag}\""))), "3").await;
+    assert_eq!(stale.status(), StatusCode::PRECONDITION_FAILED);
+    let part = send("GET", &server.admin, Some(("range", "bytes=1-2".to_owned())), "").await;
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(part.headers()["content-range"], "bytes 1-2/4");
+    assert_eq!(to_bytes(part.into_body(), 100).await.unwrap(), "wo");
+
+    let zone = "/zones/project:DEMO:notebooks";
+    let history = server.admin("GET", &format!("{zone}/history?path=a"), None).await;
+    assert_eq!(history["items"].as_array().unwrap().len(), 2, "{history}");
+    let commit = first["commit"].as_str().unwrap();
+    let body = json!({"path": "a/b.txt", "commit": commit});
+    server.admin("POST", &format!("{zone}/restore"), Some(body)).await;
+    let back = send("GET", &server.admin, None, "").await;
+    assert_eq!(to_bytes(back.into_body(), 100).await.unwrap(), "one\n");
+    assert_eq!(
+        server.admin("GET", &format!("{zone}/trash"), None).await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+
+    let stranger = server.user("bob", "admin").await;
+    assert_eq!(send("GET", &stranger, None, "").await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(send("DELETE", &stranger, None, "").await.status(), StatusCode::NOT_FOUND);
+    for hostile in ["a/../../b", "/etc/passwd", "a%00"] {
+        let (status, _) =
+            server.call(&server.admin, "GET", &format!("{zone}/files?path={hostile}"), None).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{hostile}");
+    }
+    let (status, _) =
+        server.call(&server.admin, "GET", "/zones/user:bob:user-versioned/files", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
 }

@@ -14,5 +14,6 @@ pub mod studios;
 pub mod tasks;
 pub mod templates;
 pub mod users;
+pub mod zones;
 
 pub use error::AppError;

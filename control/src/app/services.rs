@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     api_keys::ApiKeyService, audit::AuditLog, builds::BuildService, login::LoginService,
     projects::ProjectService, running::RunningService, studios::StudioService, tasks::TaskService,
-    templates::TemplateService, users::UserService,
+    templates::TemplateService, users::UserService, zones::ZoneService,
 };
 use crate::{clock::SharedClock, store::Store};
 
@@ -22,4 +22,5 @@ pub struct Services {
     pub tasks: Arc<TaskService>,
     pub studios: Arc<StudioService>,
     pub running: RunningService,
+    pub zones: ZoneService,
 }

@@ -304,8 +304,27 @@ impl Server {
         };
         let machine = Machine::new(behaviour);
         let (starter, remains) = (Arc::clone(&machine) as _, Arc::clone(&machine) as _);
-        let services =
-            wiring::services(store, Arc::new(SystemClock), builder, context, starter, remains);
+        let (agents, _) = crate::agents::AgentHub::new(
+            crate::agents::ca::Ca::open(folder.path()).unwrap(),
+            String::new(),
+            Arc::clone(&store) as Arc<dyn crate::store::Store>,
+            TaskTracker::new(),
+            CancellationToken::new(),
+        );
+        let zones = Arc::new(crate::zones::local::LocalZones::new(
+            folder.path().join("zones"),
+            Arc::new(SystemClock),
+        ));
+        let services = wiring::services(
+            store,
+            Arc::new(SystemClock),
+            builder,
+            context,
+            starter,
+            remains,
+            agents,
+            zones,
+        );
         let login: Login = "admin".parse().unwrap();
         services.users.ensure_first_administrator(&login).await.unwrap();
         let admin = Principal { login, admin: true, groups: [].into(), scope: Scope::Admin };
