@@ -27,6 +27,10 @@ use crate::{
 };
 
 /// All services on a store.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a different driver or port; a struct of them would be built once too"
+)]
 pub fn services(
     store: Arc<dyn Store>,
     clock: SharedClock,

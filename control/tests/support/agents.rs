@@ -45,7 +45,7 @@ pub(crate) struct Hub {
     folder: tempfile::TempDir,
     store: Arc<Sqlite>,
     closing: CancellationToken,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Hub {
