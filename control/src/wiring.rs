@@ -1,6 +1,6 @@
 //! The one place that names drivers and puts services together.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use images::compose::CompileContext;
 
@@ -14,17 +14,51 @@ use crate::{
         projects::ProjectService,
         running::RunningService,
         services::Services,
+        starter_files::ZoneStarterFiles,
         studios::{StarterFiles, StudioRemains, StudioService},
         tasks::TaskService,
         templates::TemplateService,
         users::UserService,
-        zones::ZoneService,
+        zones::{RetireZones, ZoneService},
     },
-    builder::Builder,
+    builder::{Builder, prefix::PrefixBuilder},
     clock::SharedClock,
-    store::Store,
-    zones::Zones,
+    instance::Instance,
+    server::ServerError,
+    store::{Store, sqlite::Sqlite},
+    zones::{Zones, local::LocalZones},
 };
+
+/// The instance's store.
+pub async fn store(instance: &Instance) -> Result<Arc<dyn Store>, ServerError> {
+    Ok(Arc::new(Sqlite::open(&instance.path("state.db")).await?))
+}
+
+/// Services of an instance, on the drivers that it is configured with.
+pub fn open(
+    instance: &Instance,
+    store: Arc<dyn Store>,
+    clock: &SharedClock,
+    agents: Arc<dyn AgentCalls>,
+    environment: BTreeMap<String, String>,
+) -> Result<Arc<Services>, ServerError> {
+    let zones: Arc<dyn Zones> =
+        Arc::new(LocalZones::new(instance.path("zones"), Arc::clone(clock)));
+    let prefix = PrefixBuilder::open(&instance.path("prefix"), environment.clone());
+    let prefix = prefix.map_err(|source| ServerError::Io {
+        what: "the builder's folder can't be used".into(),
+        source,
+    })?;
+    let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
+    let context = CompileContext { base: "machine".into(), platform, build_env: environment };
+    let audit = AuditLog::new(Arc::clone(&store), Arc::clone(clock));
+    let templates = Arc::new(TemplateService::new(Arc::clone(&store), Arc::clone(clock), audit));
+    let starter_files =
+        Arc::new(ZoneStarterFiles::new(Arc::clone(&store), templates, Arc::clone(&zones)));
+    let remains = Arc::new(RetireZones(Arc::clone(&zones)));
+    let (clock, builder) = (Arc::clone(clock), Arc::new(prefix));
+    Ok(services(store, clock, builder, context, starter_files, remains, agents, zones))
+}
 
 /// All services on a store.
 #[expect(
@@ -44,7 +78,7 @@ pub fn services(
     let audit = AuditLog::new(Arc::clone(&store), Arc::clone(&clock));
     let with = || (Arc::clone(&store), Arc::clone(&clock), audit.clone());
     let (s, c, a) = with();
-    let login = LoginService::new(s, c, a);
+    let login = Arc::new(LoginService::new(s, c, a));
     let (s, c, a) = with();
     let users = UserService::new(s, c, a);
     let (s, c, a) = with();

@@ -10,6 +10,7 @@ pub mod ports;
 pub mod projects;
 pub mod running;
 pub mod services;
+pub mod starter_files;
 pub mod studios;
 pub mod tasks;
 pub mod templates;

@@ -13,7 +13,7 @@ pub struct Services {
     pub store: Arc<dyn Store>,
     pub clock: SharedClock,
     pub audit: AuditLog,
-    pub login: LoginService,
+    pub login: Arc<LoginService>,
     pub users: UserService,
     pub api_keys: ApiKeyService,
     pub projects: Arc<ProjectService>,

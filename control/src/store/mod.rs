@@ -21,6 +21,7 @@ pub use tasks::{Audit, Idempotency, IdempotentAnswer, Tasks};
 pub use templates::Templates;
 
 /// Everything that is kept.
+#[async_trait::async_trait]
 pub trait Store:
     Accounts
     + AgentCredentials
@@ -33,6 +34,8 @@ pub trait Store:
     + Tasks
     + Templates
 {
+    /// Finishes what is under way and lets go.
+    async fn close(&self);
 }
 
 /// What can go wrong.

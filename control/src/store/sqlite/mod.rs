@@ -27,7 +27,13 @@ pub struct Sqlite {
     read: SqlitePool,
 }
 
-impl Store for Sqlite {}
+#[async_trait::async_trait]
+impl Store for Sqlite {
+    async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
 
 impl Sqlite {
     /// Opens or makes the file and brings it to this program's form.
@@ -47,12 +53,6 @@ impl Sqlite {
             .connect_with(options.read_only(true))
             .await?;
         Ok(Self { write, read })
-    }
-
-    /// Finishes what is under way and lets go of the file.
-    pub async fn close(&self) {
-        self.read.close().await;
-        self.write.close().await;
     }
 }
 

@@ -264,7 +264,7 @@ async fn what_was_kept_is_there_when_the_file_is_opened_again() {
     let (folder, store) = store().await;
     let task = task();
     store.create_task(&task).await.unwrap();
-    store.close().await;
+    crate::store::Store::close(&store).await;
     let store = Sqlite::open(&folder.path().join("state.db")).await.unwrap();
     assert_eq!(store.running_tasks().await.unwrap(), [task]);
 }

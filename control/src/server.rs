@@ -1,0 +1,170 @@
+//! The running control plane: listeners, the queue of builds, and an orderly end.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    agents::{self, AgentHub, ca::Ca},
+    api,
+    app::services::Services,
+    clock::{SharedClock, SystemClock},
+    instance::{Instance, InstanceError, write_private},
+    proxy::{
+        Listening, Proxy, ProxyConfig, ProxyParts, Role, RouteTable, Scheme,
+        over_app::{AgentTunnels, AppAuthorizer},
+        serve_listener,
+    },
+    wiring,
+};
+
+/// How long work may go on after the end was asked for.
+const END: Duration = Duration::from_secs(20);
+/// Login of the first administrator.
+const ADMINISTRATOR: &str = "admin";
+
+/// How an instance is run.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Everything of the instance lies below it.
+    pub data: PathBuf,
+    /// Where people and their applications are served.
+    pub listen: SocketAddr,
+    /// Where agents dial in.
+    pub listen_agents: SocketAddr,
+    /// For install scripts and studios: proxies, package mirrors, CA bundle.
+    pub environment: BTreeMap<String, String>,
+    /// Told when the instance serves: addresses, and an administrator's key.
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Why it does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    #[error("the state can't be opened")]
+    Store(#[from] crate::store::StoreError),
+    #[error(transparent)]
+    App(#[from] crate::app::AppError),
+    #[error("the agents' authority can't be opened")]
+    Ca(#[from] agents::ca::CaError),
+    #[error(transparent)]
+    Origins(#[from] crate::proxy::InvalidOrigins),
+    #[error("{what}")]
+    Io { what: String, source: std::io::Error },
+}
+
+/// An instance that serves.
+pub struct Server {
+    /// `http://localhost:<port>`
+    pub url: String,
+    pub services: Arc<Services>,
+    address: SocketAddr,
+    agents_address: SocketAddr,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    /// Let go of when everything else has ended.
+    _instance: Instance,
+}
+
+impl Server {
+    /// Opens the instance and serves it.
+    pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
+        let instance = Instance::open(&config.data)?;
+        let clock: SharedClock = Arc::new(SystemClock);
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let listener = bind(config.listen).await?;
+        let agents_listener = bind(config.listen_agents).await?;
+        let (address, agents_address) = (local(&listener)?, local(&agents_listener)?);
+        let store = wiring::store(&instance).await?;
+        let ca = Ca::open(&instance.path("agents"))?;
+        let dialled = agents::dialled_address(agents_address);
+        let (hub, _wishes) =
+            AgentHub::new(ca, dialled, Arc::clone(&store), tasks.clone(), shutdown.clone());
+        let calls = Arc::clone(&hub) as _;
+        let services = wiring::open(&instance, store, &clock, calls, config.environment.clone())?;
+        services.users.ensure_first_administrator(&login()).await?;
+        let listening = Arc::clone(&hub);
+        tasks.spawn(async move { listening.listen(agents_listener).await });
+
+        let authorizer =
+            AppAuthorizer::new(Arc::clone(&services.login), Arc::clone(&services.studios));
+        let parts = ProxyParts {
+            routes: Arc::new(RouteTable::default()),
+            authorizer: Arc::new(authorizer),
+            tunnels: Arc::new(AgentTunnels(hub)),
+            clock,
+            tracker: tasks.clone(),
+            cancel: shutdown.clone(),
+        };
+        let proxy = Proxy::new(ProxyConfig::new(instance.secret("proxy.key")?), parts)?;
+        let router = api::router(Arc::clone(&services));
+        let role = Listening { scheme: Scheme::Http, role: Role::Main };
+        tasks.spawn(serve_listener(listener, proxy, router, role, shutdown.clone()));
+        tasks.spawn(Arc::clone(&services.builds).run(shutdown.clone()));
+
+        let url = format!("http://localhost:{}", address.port());
+        let server =
+            Self { url, services, address, agents_address, tasks, shutdown, _instance: instance };
+        if let Some(file) = &config.ready_file {
+            server.write_ready_file(file).await?;
+        }
+        Ok(server)
+    }
+
+    /// Where it is served.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where agents dial in.
+    pub const fn agents_address(&self) -> SocketAddr {
+        self.agents_address
+    }
+
+    /// A link that logs the administrator in, once.
+    pub async fn administrators_link(&self) -> Result<String, ServerError> {
+        let token = self.services.login.create_link(&login()).await?;
+        Ok(format!("{}/login/link/{token}", self.url))
+    }
+
+    async fn write_ready_file(&self, file: &std::path::Path) -> Result<(), ServerError> {
+        let scope = crate::domain::user::Scope::Admin;
+        let (_, key) = self.services.api_keys.issue(login(), "ready file", scope, None).await?;
+        let apps = format!("http://{{port}}--{{studio}}.localhost:{}", self.address.port());
+        let ready = serde_json::json!({"url": self.url, "apps_url": apps, "api_key": key});
+        write_private(file, ready.to_string().as_bytes()).map_err(|source| ServerError::Io {
+            what: "the ready file can't be written".into(),
+            source,
+        })
+    }
+
+    /// Ends in order: no new work, what is under way ends or is left to the next program. Studios go on.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(END, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "some work did not end in time");
+        }
+        self.services.store.close().await;
+    }
+}
+
+fn login() -> crate::domain::ids::Login {
+    ADMINISTRATOR.parse().expect("it is a good login")
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| ServerError::Io {
+        what: format!("{address} can't be listened on"),
+        source,
+    })
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, ServerError> {
+    listener
+        .local_addr()
+        .map_err(|source| ServerError::Io { what: "a listener has no address".into(), source })
+}
