@@ -9,7 +9,10 @@ use axum::{
 };
 
 use super::{State, problem::ApiError};
-use crate::{app::AppError, domain::permission::Principal};
+use crate::{
+    app::AppError,
+    domain::{permission::Principal, user::Scope},
+};
 
 /// Name of a browser's cookie. The proxy keeps every cookie that begins with `atelier` from applications.
 pub(super) const COOKIE: &str = "atelier-session";
@@ -25,6 +28,10 @@ impl FromRequestParts<State> for Caller {
             return Ok(Self(principal.clone()));
         }
         let principal = authenticate(&parts.method, &parts.headers, services).await?;
+        // A key that reads changes nothing, whatever the use case asks for.
+        if !parts.method.is_safe() {
+            principal.require_scope(Scope::Write).map_err(AppError::from)?;
+        }
         parts.extensions.insert(principal.clone());
         Ok(Self(principal))
     }

@@ -462,3 +462,32 @@ async fn zones_are_read_written_and_brought_back_by_those_who_may() {
         server.call(&server.admin, "GET", "/zones/user:bob:user-versioned/files", None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_new_keys_text_is_never_kept_for_repetition() {
+    let server = Server::new().await;
+    let post = || {
+        let request = Request::post("/api/v1/api-keys")
+            .header(header::AUTHORIZATION, format!("Bearer {}", server.admin))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", "one");
+        server.send(request.body(Body::from(r#"{"label": "x", "scope": "read"}"#)).unwrap())
+    };
+    let (first, again) = (json_of(post().await).await.1, json_of(post().await).await.1);
+    assert!(first["key"].is_string());
+    assert_ne!(first["key"], again["key"]);
+    let kept = server.services.store.answer(&"admin".parse().unwrap(), "one").await.unwrap();
+    assert_eq!(kept, None);
+}
+
+#[tokio::test]
+async fn a_key_that_reads_changes_nothing() {
+    let server = Server::new().await;
+    let key = server.user("rita", "read").await;
+    let me = server.call(&key, "GET", "/auth/me", None).await;
+    assert_eq!(me.0, StatusCode::OK);
+    let change = Some(json!({"name": "Somebody else"}));
+    let (status, problem) = server.call(&key, "PATCH", "/users/rita", change).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(problem["missing_right"], "an API key with scope write");
+}
