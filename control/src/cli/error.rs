@@ -1,0 +1,58 @@
+//! What a verb can end with beside success, and the program's exit code for it.
+
+use std::process::ExitCode;
+
+/// The codes are documented in `docs/guide/cli.md`; scripts rely on them.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("{why}")]
+    Usage { why: String },
+    /// What was asked for was tried and did not succeed: a build, a start.
+    #[error("{why}")]
+    Failed { why: String },
+    #[error("{detail}")]
+    Refused { status: u16, detail: String },
+    #[error("can't reach the server")]
+    Unreachable(#[from] reqwest::Error),
+    #[error("the server's answer is not JSON")]
+    Answer(#[from] serde_json::Error),
+    #[error("{what}")]
+    Io {
+        what: String,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl CliError {
+    pub(super) fn usage(why: impl Into<String>) -> Self {
+        Self::Usage { why: why.into() }
+    }
+
+    /// For `map_err`: names what was being done.
+    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    /// 1 failed, 2 usage, 3 not found, 4 refused, 5 not possible in the present state.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } => 2,
+            Self::Failed { .. } | Self::Unreachable(_) | Self::Answer(_) | Self::Io { .. } => 1,
+            Self::Refused { status, .. } => match status {
+                400 | 422 => 2,
+                404 => 3,
+                401 | 403 => 4,
+                409 | 412 => 5,
+                _ => 1,
+            },
+        }
+    }
+}
+
+impl From<&CliError> for ExitCode {
+    fn from(error: &CliError) -> Self {
+        Self::from(error.code())
+    }
+}
