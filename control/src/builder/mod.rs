@@ -1,5 +1,8 @@
 //! How images are made. One trait, one driver a folder, one table.
 
+#[cfg(test)]
+mod conformance;
+pub mod fake;
 pub mod prefix;
 
 use async_trait::async_trait;
