@@ -15,7 +15,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc
 
-.PHONY: setup build agent test lint fmt deny
+.PHONY: setup build agent web web-test test lint fmt deny
 
 # Installs what is missing, where that can be done; elsewhere it says what suites will have to do without.
 setup:
@@ -33,7 +33,18 @@ agent:
 	@command -v rustup >/dev/null && rustup target add $(MUSL) || echo "rustup is not here: the target $(MUSL) has to be"
 	cargo build --profile agent --target $(MUSL) --locked -p agent
 
-test: setup lint
+# The web UI, from the committed client of the committed OpenAPI document.
+web: web/node_modules
+	cd web && npm run build
+
+web-test: web/node_modules
+	cd web && npm run check && npm test
+
+web/node_modules: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+test: setup lint web-test
 	cargo test --workspace --locked --no-fail-fast
 
 lint:

@@ -25,6 +25,7 @@ impl LogSink for Lines {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value in place")]
 fn compiled(blocks: serde_json::Value) -> BuildPlan {
     let context =
         CompileContext { base: "machine".into(), platform: "p".into(), build_env: BTreeMap::new() };
@@ -123,6 +124,7 @@ const HALF: &str =
 /// Builds where it is told to; does nothing as a test of its own.
 #[tokio::test]
 async fn child_that_builds() {
+    #[expect(clippy::disallowed_methods, reason = "only a child that this test started has it")]
     let Ok(root) = std::env::var(CHILD) else { return };
     let builder = PrefixBuilder::open(root.as_ref(), BTreeMap::new()).unwrap();
     build(&builder, &plan(HALF), false).await.0.unwrap();

@@ -289,6 +289,22 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/projects/{key}/zones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["listProjectZones"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/studios": {
         parameters: {
             query?: never;
@@ -323,6 +339,154 @@ export interface paths {
         patch: operations["changeStudio"];
         trace?: never;
     };
+    "/studios/{id}/actions/{action}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["runAction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/exec": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Runs a command in one round trip; at most 8 MiB of output. */
+        post: operations["exec"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["listSessions"];
+        put?: never;
+        post: operations["startSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/sessions/{sid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["getSession"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/sessions/{sid}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends the session's whole process group: TERM, then KILL. */
+        post: operations["cancelSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/sessions/{sid}/input": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bytes for standard input. */
+        post: operations["sessionInput"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/sessions/{sid}/output": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Server-sent events `output`, `gap` and, always last, `exit`. */
+        get: operations["sessionOutput"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/sessions/{sid}/resize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["resizeSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/sessions/{sid}/signal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["signalSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/studios/{id}/start": {
         parameters: {
             query?: never;
@@ -351,6 +515,22 @@ export interface paths {
         put?: never;
         /** Wants the studio stopped; its files are brought back. */
         post: operations["stopStudio"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/zones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["listStudioZones"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -594,6 +774,22 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users/me/zones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["listMyZones"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/users/{login}": {
         parameters: {
             query?: never;
@@ -610,10 +806,168 @@ export interface paths {
         patch: operations["changeUser"];
         trace?: never;
     };
+    "/zones/{zone}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["readZoneFile"];
+        /** Writes a file as a whole; `If-Match` with the version that was seen, `If-None-Match: *` for a new one only. */
+        put: operations["writeZoneFile"];
+        post?: never;
+        delete: operations["deleteZoneFile"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/zones/{zone}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["listZoneFiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/zones/{zone}/folders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["createZoneFolder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/zones/{zone}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["zoneHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/zones/{zone}/history/{commit}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["zoneCommit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/zones/{zone}/history/{commit}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["zoneContentAt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/zones/{zone}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Brings a file or folder back as it was; a new commit. */
+        post: operations["restoreZoneFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/zones/{zone}/trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["listZoneTrash"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/zones/{zone}/trash/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["restoreZoneTrash"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        ActionInputs: {
+            inputs?: {
+                [key: string]: string;
+            };
+        };
+        ActionSession: components["schemas"]["Session"] & {
+            /**
+             * Format: int32
+             * @description 0: runs now; else its place in the queue.
+             */
+            queued_behind: number;
+        };
         /** @description An API key (its public part). */
         ApiKeyId: string;
         ApiKeyView: {
@@ -673,6 +1027,24 @@ export interface components {
             /** Format: date-time */
             ended_at?: string | null;
         };
+        CommitChange: {
+            path: string;
+            /** @description `created`, `modified` or `deleted`. */
+            change: string;
+            /** @description Unified; absent where a side is no text, or is too large. */
+            diff?: string | null;
+        };
+        CommitView: {
+            commit: string;
+            author: string;
+            studio?: string | null;
+            message: string;
+            /** Format: date-time */
+            at: string;
+            files: number;
+            /** @description Only where one commit was asked for. */
+            changes?: components["schemas"]["CommitChange"][] | null;
+        };
         Credentials: {
             login: components["schemas"]["Login"];
             password: string;
@@ -682,6 +1054,44 @@ export interface components {
          * @enum {string}
          */
         DesiredState: "running" | "stopped";
+        ExecBody: {
+            command: string[];
+            /** @description Base64. */
+            stdin?: string;
+            working_folder?: string;
+            env?: {
+                [key: string]: string;
+            };
+            /** Format: int32 */
+            timeout_s?: number | null;
+        };
+        ExecResult: {
+            exit: components["schemas"]["Exit"];
+            /** @description Base64. */
+            stdout: string;
+            /** @description Base64. */
+            stderr: string;
+            /** @description Always false: output that is too large is an error. */
+            truncated: boolean;
+        };
+        /** @description How a process ended: exactly one of the first three is there. */
+        Exit: {
+            /** Format: int32 */
+            code?: number | null;
+            /**
+             * Format: int32
+             * @description Number of the signal that ended it.
+             */
+            signal?: number | null;
+            /** @description Why it never started. */
+            not_started?: string | null;
+            /** @description A child in the background still held the pipes; what it printed later is not there. */
+            pipes_left_open: boolean;
+            timed_out: boolean;
+            cancelled: boolean;
+        };
+        /** @enum {string} */
+        FileKind: "file" | "folder" | "symlink" | "other";
         /** @description A right for all members of a group. */
         Grant: {
             group: components["schemas"]["GroupName"];
@@ -758,6 +1168,22 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. */
+        Items_CommitView: {
+            items: {
+                commit: string;
+                author: string;
+                studio?: string | null;
+                message: string;
+                /** Format: date-time */
+                at: string;
+                files: number;
+                /** @description Only where one commit was asked for. */
+                changes?: components["schemas"]["CommitChange"][] | null;
+            }[];
+            /** @description For `after` of the next page; null: this is the last. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
         Items_GroupView: {
             items: {
                 name: components["schemas"]["GroupName"];
@@ -784,6 +1210,28 @@ export interface components {
                 path: string;
                 /** Format: int64 */
                 size: number;
+            }[];
+            /** @description For `after` of the next page; null: this is the last. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Items_Session: {
+            items: {
+                id: string;
+                command: string[];
+                terminal: boolean;
+                /** @description Name of the action, when it is a run of one. */
+                action?: string | null;
+                /** Format: date-time */
+                started_at: string;
+                exit?: null | components["schemas"]["Exit"];
+                /**
+                 * Format: int64
+                 * @description One past the last byte of output.
+                 */
+                end_offset: number;
+                /** Format: int32 */
+                viewers: number;
             }[];
             /** @description For `after` of the next page; null: this is the last. */
             next?: string | null;
@@ -847,6 +1295,20 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. */
+        Items_TrashView: {
+            items: {
+                id: string;
+                path: string;
+                /** Format: int64 */
+                size: number;
+                /** Format: date-time */
+                deleted_at: string;
+                reason: string;
+            }[];
+            /** @description For `after` of the next page; null: this is the last. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
         Items_UserView: {
             items: {
                 login: components["schemas"]["Login"];
@@ -855,6 +1317,32 @@ export interface components {
                 admin: boolean;
                 /** Format: date-time */
                 created_at: string;
+            }[];
+            /** @description For `after` of the next page; null: this is the last. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Items_ZoneFileView: {
+            items: {
+                name: string;
+                path: string;
+                kind: components["schemas"]["FileKind"];
+                /** Format: int64 */
+                size: number;
+                /** Format: date-time */
+                modified_at: string;
+                executable: boolean;
+            }[];
+            /** @description For `after` of the next page; null: this is the last. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Items_ZoneView: {
+            items: {
+                /** @description Such as `project:DEMO:notebooks`. */
+                zone: string;
+                kind: string;
+                versioned: boolean;
             }[];
             /** @description For `after` of the next page; null: this is the last. */
             next?: string | null;
@@ -886,6 +1374,22 @@ export interface components {
             name: string;
             description?: string;
             permissions?: components["schemas"]["Grant"][];
+        };
+        NewSession: {
+            /** @description Program and arguments; empty: the interactive shell. */
+            command?: string[];
+            terminal?: null | components["schemas"]["TerminalSize"];
+            /** @description Standard input stays open. */
+            stdin?: boolean;
+            /** @description The workspace when absent. */
+            working_folder?: string;
+            env?: {
+                [key: string]: string;
+            };
+            /** Format: int32 */
+            timeout_s?: number | null;
+            /** @description The process waits for a slow reader instead of losing its oldest output. */
+            lossless?: boolean;
         };
         NewStudio: {
             name: string;
@@ -948,6 +1452,10 @@ export interface components {
             /** Format: int64 */
             size: number;
         };
+        RestoreBody: {
+            path: string;
+            commit: string;
+        };
         /**
          * @description Rights in a project; each includes those before it.
          * @enum {string}
@@ -958,6 +1466,28 @@ export interface components {
          * @enum {string}
          */
         Scope: "read" | "write" | "admin";
+        Session: {
+            id: string;
+            command: string[];
+            terminal: boolean;
+            /** @description Name of the action, when it is a run of one. */
+            action?: string | null;
+            /** Format: date-time */
+            started_at: string;
+            exit?: null | components["schemas"]["Exit"];
+            /**
+             * Format: int64
+             * @description One past the last byte of output.
+             */
+            end_offset: number;
+            /** Format: int32 */
+            viewers: number;
+        };
+        SignalBody: {
+            /** @description Its name, such as `TERM`, or its number. */
+            signal: components["schemas"]["SignalName"];
+        };
+        SignalName: number | string;
         /** @enum {string} */
         StepStatus: "began" | "progress" | "done" | "failed";
         /** @description What is to change; what is left out stays. */
@@ -1068,6 +1598,21 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
         };
+        TerminalSize: {
+            /** Format: int32 */
+            columns: number;
+            /** Format: int32 */
+            rows: number;
+        };
+        TrashView: {
+            id: string;
+            path: string;
+            /** Format: int64 */
+            size: number;
+            /** Format: date-time */
+            deleted_at: string;
+            reason: string;
+        };
         /** @description What is to change; what is left out stays. */
         UserChangeBody: {
             name?: string | null;
@@ -1086,6 +1631,29 @@ export interface components {
         Verdict: {
             /** @description Empty: it may be saved. */
             problems: components["schemas"]["Problem"][];
+        };
+        ZoneChanged: {
+            /** @description BLAKE3 of the new content. */
+            etag?: string | null;
+            path?: string | null;
+            commit?: string | null;
+            warnings: string[];
+        };
+        ZoneFileView: {
+            name: string;
+            path: string;
+            kind: components["schemas"]["FileKind"];
+            /** Format: int64 */
+            size: number;
+            /** Format: date-time */
+            modified_at: string;
+            executable: boolean;
+        };
+        ZoneView: {
+            /** @description Such as `project:DEMO:notebooks`. */
+            zone: string;
+            kind: string;
+            versioned: boolean;
         };
     };
     responses: never;
@@ -1757,6 +2325,27 @@ export interface operations {
             };
         };
     };
+    listProjectZones: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ZoneView"];
+                };
+            };
+        };
+    };
     listStudios: {
         parameters: {
             query?: {
@@ -1868,6 +2457,312 @@ export interface operations {
             };
         };
     };
+    runAction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                action: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActionInputs"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionSession"];
+                };
+            };
+            /** @description It runs already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    exec: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExecBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecResult"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    listSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_Session"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    startSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSession"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    getSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                sid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    cancelSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                sid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    sessionInput: {
+        parameters: {
+            query?: {
+                /** @description Close standard input after these bytes. */
+                end?: boolean;
+            };
+            header?: never;
+            path: {
+                id: string;
+                sid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    sessionOutput: {
+        parameters: {
+            query?: {
+                /** @description Offset in the session's output. */
+                from?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+                sid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    resizeSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                sid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TerminalSize"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    signalSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                sid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignalBody"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     startStudio: {
         parameters: {
             query?: never;
@@ -1912,6 +2807,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Task"];
+                };
+            };
+        };
+    };
+    listStudioZones: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ZoneView"];
                 };
             };
         };
@@ -2465,6 +3381,25 @@ export interface operations {
             };
         };
     };
+    listMyZones: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ZoneView"];
+                };
+            };
+        };
+    };
     getUser: {
         parameters: {
             query?: never;
@@ -2547,6 +3482,356 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readZoneFile: {
+        parameters: {
+            query?: {
+                /** @description Relative to the zone. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                zone: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    writeZoneFile: {
+        parameters: {
+            query?: {
+                /** @description Relative to the zone. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                zone: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ZoneChanged"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    deleteZoneFile: {
+        parameters: {
+            query?: {
+                /** @description Relative to the zone. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                zone: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    listZoneFiles: {
+        parameters: {
+            query?: {
+                /** @description Relative to the zone. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                zone: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ZoneFileView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    createZoneFolder: {
+        parameters: {
+            query?: {
+                /** @description Relative to the zone. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                zone: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    zoneHistory: {
+        parameters: {
+            query?: {
+                path?: string;
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path: {
+                zone: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_CommitView"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    zoneCommit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                zone: string;
+                commit: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommitView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    zoneContentAt: {
+        parameters: {
+            query?: {
+                /** @description Relative to the zone. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                zone: string;
+                commit: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    restoreZoneFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                zone: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RestoreBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ZoneChanged"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    listZoneTrash: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                zone: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_TrashView"];
+                };
+            };
+        };
+    };
+    restoreZoneTrash: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                zone: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ZoneChanged"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
