@@ -100,7 +100,9 @@ impl Server {
             cancel: shutdown.clone(),
         };
         let proxy = Proxy::new(ProxyConfig::new(instance.secret("proxy.key")?), parts)?;
-        let router = api::router(Arc::clone(&services));
+        let pages = api::ui::router(&format!("http://*.localhost:{}", address.port()))
+            .expect("a port number is good in a header");
+        let router = api::router(Arc::clone(&services)).merge(pages);
         let role = Listening { scheme: Scheme::Http, role: Role::Main };
         tasks.spawn(serve_listener(listener, proxy, router, role, shutdown.clone()));
         tasks.spawn(Arc::clone(&services.builds).run(shutdown.clone()));

@@ -114,6 +114,7 @@ async fn hosts_keep_people_and_applications_apart() {
         ask(&format!("evil.example:{port}"), "/api/v1/health").await,
         StatusCode::MISDIRECTED_REQUEST
     );
+    assert_eq!(ask(&format!("localhost:{port}"), "/projects/DEMO").await, StatusCode::OK);
     // An application's origin never reaches the control plane's API.
     let status = ask(&format!("8888--abcdefgh.localhost:{port}"), "/api/v1/health").await;
     assert!(!status.is_success(), "{status}");

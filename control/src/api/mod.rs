@@ -17,6 +17,7 @@ mod sse;
 pub mod studios;
 pub mod tasks;
 pub mod templates;
+pub mod ui;
 pub mod users;
 pub mod zones;
 
