@@ -12,7 +12,7 @@ use crate::drain::Drain;
 use crate::events::Events;
 use crate::ids::random_id;
 use crate::launch::Launch;
-use crate::mounts::{Engine, Mounts};
+use crate::mounts::Mounts;
 use crate::sessions::Sessions;
 use crate::supervise::Supervisor;
 use crate::sync_wanted::SyncRequests;
@@ -42,12 +42,10 @@ pub(crate) struct Agent {
     /// Whether the control connection is there and admitted.
     pub connected: watch::Sender<bool>,
     pub mounts: Mounts,
-    /// What synchronises a mount.
-    pub engine: Option<Engine>,
 }
 
 impl Agent {
-    pub(crate) fn new(config: Config, engine: Option<Engine>) -> Arc<Self> {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
         let tasks = TaskTracker::new();
         let reaper = Reaper::default();
         let events = Events::default();
@@ -69,7 +67,6 @@ impl Agent {
             bulk_stale: Notify::new(),
             connected: watch::Sender::new(false),
             mounts: Mounts::default(),
-            engine,
             config,
             tasks,
             reaper,

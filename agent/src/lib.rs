@@ -25,7 +25,7 @@ mod events;
 mod ids;
 mod launch;
 mod local;
-pub mod mounts;
+mod mounts;
 mod output;
 mod run;
 mod services;

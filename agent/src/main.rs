@@ -39,5 +39,5 @@ fn serve() -> anyhow::Result<u8> {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     tracing_subscriber::registry().with(targets).with(lines).init();
     let config = Config::from_env().context("the agent's configuration")?;
-    Ok(agent::run(config, None)?)
+    Ok(agent::run(config)?)
 }

@@ -11,7 +11,6 @@ use crate::agent::Agent;
 use crate::config::Config;
 use crate::connection::{Dialer, TlsError, run_bulk, run_control};
 use crate::drain::{self, DrainWanted};
-use crate::mounts::Engine;
 use crate::{local, sys};
 
 /// What keeps the agent from beginning.
@@ -31,24 +30,24 @@ const FORWARDED: &[Signal] = &[Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2]
 /// Blocking work (files, synchronisation) that may run at once.
 const BLOCKING_THREADS: usize = 8;
 
-/// Runs until the end has been asked for and has come. `engine` synchronises mounts; without one, that is refused. Returns the code to exit with.
-pub fn run(config: Config, engine: Option<Engine>) -> Result<u8, RunError> {
+/// Runs until the end has been asked for and has come. Returns the code to exit with.
+pub fn run(config: Config) -> Result<u8, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|source| RunError::Runtime { source })?;
-    let code = runtime.block_on(live(config, engine));
+    let code = runtime.block_on(live(config));
     // A blocking task may hang in a file system; nothing waits for it.
     runtime.shutdown_background();
     code
 }
 
-async fn live(config: Config, engine: Option<Engine>) -> Result<u8, RunError> {
+async fn live(config: Config) -> Result<u8, RunError> {
     let dialer = Dialer::new(&config)?;
     sys::become_subreaper();
     sys::prefer_to_live();
-    let agent = Agent::new(config, engine);
+    let agent = Agent::new(config);
     let listen = |kind| signal(kind).map_err(|source| RunError::Signals { source });
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;

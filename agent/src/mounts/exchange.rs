@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use proto::agent::v1::{SyncFrame, sync_frame::What};
+use sync::{CancelFlag, LinkError, MESSAGE_LIMIT_BYTES};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 
-use super::link::{Link, LinkError, MESSAGE_LIMIT_BYTES, WAITING};
+use super::link::{Link, WAITING};
 use super::{Busy, Engine, Target};
 
 /// Runs the engine on a blocking thread; the stream is what it sends, and its error at the end. Dropping the stream cancels the
@@ -35,10 +36,15 @@ where
             () = stop.cancelled() => {}
         }
     });
-    let stop = cancel.clone();
+    let (stop, flag) = (cancel.clone(), CancelFlag::default());
+    let raise = flag.clone();
+    tasks.spawn(async move {
+        stop.cancelled().await;
+        raise.cancel();
+    });
     tasks.spawn_blocking(move || {
         let mut link = Link { incoming: from_peer, outgoing: to_peer };
-        let done = engine(&target, &mut link, &stop);
+        let done = engine(&target, &mut link, &flag);
         // First the end is known, then the last message can be read: so the stream never ends without it.
         tell_end.send(done).ok();
         drop((link, busy));
@@ -98,6 +104,8 @@ where
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use sync::Link as _;
+
     use super::*;
     use crate::mounts::Mounts;
 
@@ -116,7 +124,7 @@ mod tests {
     }
 
     /// Sends back what comes; ends well only after a clean end.
-    fn echo(_: &Target, link: &mut Link, _: &CancellationToken) -> Result<(), String> {
+    fn echo(_: &Target, link: &mut Link, _: &CancelFlag) -> Result<(), String> {
         while let Some(message) = link.recv().map_err(|error| error.to_string())? {
             link.send(message).map_err(|error| error.to_string())?;
         }
@@ -165,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_stream_cancels_the_engine_and_frees_the_mount() {
         static SAW_IT: AtomicBool = AtomicBool::new(false);
-        fn stubborn(_: &Target, link: &mut Link, cancel: &CancellationToken) -> Result<(), String> {
+        fn stubborn(_: &Target, link: &mut Link, cancel: &CancelFlag) -> Result<(), String> {
             loop {
                 if let Err(error) = link.send(Bytes::from_static(b"x")) {
                     SAW_IT.store(cancel.is_cancelled(), Ordering::SeqCst);

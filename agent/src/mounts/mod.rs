@@ -8,24 +8,29 @@
 //! Invariants: one run a mount at a time; at most four messages (of 1 MiB) wait in each direction, so a slow network slows the
 //! engine down and costs no memory; when either end goes, the other one learns it.
 
+mod engine;
 mod exchange;
 mod link;
 
+pub(crate) use engine::serve;
 pub(crate) use exchange::exchange;
-pub use link::{Link, LinkError};
+use link::Link;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use proto::agent::v1::Mount;
-use tokio_util::sync::CancellationToken;
+use sync::CancelFlag;
+use tokio::sync::Notify;
 
 use crate::launch::Plan;
 
 /// One mount, as an engine needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     pub root: PathBuf,
     /// For index and base; not inside the root.
     pub state_dir: PathBuf,
@@ -36,11 +41,17 @@ pub struct Target {
 }
 
 /// Answers the control plane's side of one run. Blocking. The error is for people.
-pub type Engine = fn(&Target, &mut Link, &CancellationToken) -> Result<(), String>;
+pub(crate) type Engine = fn(&Target, &mut Link, &CancelFlag) -> Result<(), String>;
 
 /// Which mounts are being synchronised. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Mounts(Arc<Mutex<HashSet<String>>>);
+pub(crate) struct Mounts {
+    taken: Arc<Mutex<HashSet<String>>>,
+    freed: Arc<Notify>,
+}
+
+/// How long a run waits for the one before it, whose end the other side may know first.
+const WAIT_FOR_LAST: Duration = Duration::from_secs(10);
 
 /// A mount that is being synchronised, until dropped.
 #[derive(Debug)]
@@ -52,14 +63,30 @@ pub(crate) struct Busy {
 impl Mounts {
     /// `None` while another run has the mount.
     pub(crate) fn take(&self, id: &str) -> Option<Busy> {
-        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
         taken.then(|| Busy { mounts: self.clone(), id: id.to_owned() })
+    }
+
+    /// Waits a little for a run that is about to end.
+    pub(crate) async fn take_soon(&self, id: &str) -> Option<Busy> {
+        let freed = async {
+            loop {
+                let mut freed = pin!(self.freed.notified());
+                freed.as_mut().enable();
+                if let Some(busy) = self.take(id) {
+                    return busy;
+                }
+                freed.await;
+            }
+        };
+        tokio::time::timeout(WAIT_FOR_LAST, freed).await.ok()
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.mounts.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.mounts.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.mounts.freed.notify_waiters();
     }
 }
 

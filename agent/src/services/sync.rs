@@ -26,16 +26,13 @@ impl Sync for Service {
         let mount = plan.mount(&open.mount_id);
         let mount = mount
             .ok_or_else(|| Status::not_found(format!("there is no mount {:?}", open.mount_id)))?;
-        let busy = agent.mounts.take(&mount.id);
+        let busy = agent.mounts.take_soon(&mount.id).await;
         let busy = busy.ok_or_else(|| {
             Status::aborted(format!("mount {:?} is being synchronised", mount.id))
         })?;
         let target = mounts::target(&plan, mount, &agent.config.state_dir, &agent.config.pod_uid);
         tracing::debug!(run = %open.run_id, mount = %mount.id, "synchronisation begins");
-        let engine = agent.engine.ok_or_else(|| {
-            Status::unimplemented("this agent was built without a synchronisation engine")
-        })?;
-        let answers = mounts::exchange(&agent.tasks, engine, target, busy, incoming);
+        let answers = mounts::exchange(&agent.tasks, mounts::serve, target, busy, incoming);
         Ok(Response::new(Box::pin(answers)))
     }
 }

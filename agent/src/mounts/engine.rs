@@ -1,0 +1,20 @@
+//! The real engine on a mount.
+
+use sync::{CancelFlag, Context, Exclusions, StudioSide};
+
+use super::{Link, Target};
+
+/// Serves one run. Blocking; the error is for people.
+pub(crate) fn serve(target: &Target, link: &mut Link, cancel: &CancelFlag) -> Result<(), String> {
+    let exclusions = Exclusions::parse(target.exclusions.iter().map(String::as_str))
+        .map_err(|error| format!("the mount's exclusions: {error}"))?;
+    let side = StudioSide {
+        root: target.root.clone(),
+        state_dir: target.state_dir.clone(),
+        identity: target.identity.clone(),
+        one_way: target.one_way,
+        exclusions,
+    };
+    let context = Context { cancel: cancel.clone(), ..Context::system() };
+    sync::serve(&side, link, &context).map_err(|error| error.chain())
+}

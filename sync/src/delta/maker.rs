@@ -1,0 +1,306 @@
+//! Making a delta, piece by piece.
+
+use std::io;
+
+use fast_rsync::{IndexedSignature, Signature};
+
+use super::{
+    BlockList,
+    rolling::{self, Piece},
+};
+
+/// Bytes that are looked through at once for blocks that moved.
+const GAP_BYTES: usize = 64 << 10;
+/// Bytes that may be looked through in vain before looking is given up for this content: matching nothing costs ten times as
+/// much as reading.
+const BUDGET_BYTES: u64 = 64 << 20;
+
+/// Part of the way to the new content.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Instruction<'a> {
+    Copy { offset: u64, length: u64 },
+    Data(&'a [u8]),
+}
+
+/// The basis's signature, made searchable. Costs memory in proportion to the number of blocks.
+pub(crate) struct Basis {
+    blocks: BlockList,
+    signature: Option<Signature>,
+}
+
+impl Basis {
+    pub(crate) fn new(blocks: BlockList) -> Self {
+        let signature = Signature::deserialize(blocks.signature.clone()).ok();
+        Self { blocks, signature }
+    }
+}
+
+/// Takes the new content in pieces and gives instructions in order.
+pub(crate) struct DeltaMaker<'a> {
+    blocks: &'a BlockList,
+    index: Option<IndexedSignature<'a>>,
+    /// Not decided on yet.
+    buffer: Vec<u8>,
+    /// Where the buffer begins in the new content.
+    at: u64,
+    /// The block that is expected next.
+    next: u64,
+    budget: u64,
+    /// A copy that may grow.
+    pending: Option<(u64, u64)>,
+}
+
+type Sink<'s, E> = dyn FnMut(Instruction<'_>) -> Result<(), E> + 's;
+
+impl<'a> DeltaMaker<'a> {
+    pub(crate) fn new(basis: &'a Basis) -> Self {
+        Self {
+            blocks: &basis.blocks,
+            index: basis.signature.as_ref().map(Signature::index),
+            buffer: Vec::new(),
+            at: 0,
+            next: 0,
+            budget: BUDGET_BYTES,
+            pending: None,
+        }
+    }
+
+    pub(crate) fn push<E: From<io::Error>>(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut Sink<'_, E>,
+    ) -> Result<(), E> {
+        self.buffer.extend_from_slice(bytes);
+        self.decide(false, sink)
+    }
+
+    pub(crate) fn finish<E: From<io::Error>>(mut self, sink: &mut Sink<'_, E>) -> Result<(), E> {
+        self.decide(true, sink)?;
+        self.flush_copy(sink)
+    }
+
+    fn decide<E: From<io::Error>>(&mut self, end: bool, sink: &mut Sink<'_, E>) -> Result<(), E> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut rest = buffer.as_slice();
+        let gap = self.gap();
+        // Enough for a block and for a gap; so less is never decided on too early.
+        while !rest.is_empty() && (end || rest.len() >= gap) {
+            rest = match self.known(rest) {
+                Some((number, block, after)) => {
+                    self.copy(self.offset(number), block.len() as u64, sink)?;
+                    self.next = number + 1;
+                    self.at += block.len() as u64;
+                    after
+                }
+                None => self.search(rest, end, sink)?,
+            };
+        }
+        self.buffer = rest.to_vec();
+        Ok(())
+    }
+
+    fn gap(&self) -> usize {
+        GAP_BYTES.max(4 * self.block_size())
+    }
+
+    fn block_size(&self) -> usize {
+        usize::try_from(self.blocks.block_size).expect("at most 128 KiB, or our own database lies")
+    }
+
+    fn offset(&self, number: u64) -> u64 {
+        number * u64::from(self.blocks.block_size)
+    }
+
+    /// The block at the beginning of `rest`, where it is cheap to know: the expected one, or the one at the same offset.
+    fn known<'b>(&self, rest: &'b [u8]) -> Option<(u64, &'b [u8], &'b [u8])> {
+        let size = u64::from(self.blocks.block_size);
+        let same = self.at.is_multiple_of(size).then(|| self.at / size);
+        [Some(self.next), same.filter(|same| *same != self.next)].into_iter().flatten().find_map(
+            |number| {
+                let length = usize::try_from(self.blocks.block_len(number)).ok()?;
+                let (block, after) = rest.split_at_checked(length)?;
+                // A short last block is one only at the end.
+                let fits = length == self.block_size() || after.is_empty();
+                (length > 0 && fits && self.blocks.is_block(number, block))
+                    .then_some((number, block, after))
+            },
+        )
+    }
+
+    /// Looks for blocks that moved in the next gap; answers what is left to decide on.
+    fn search<'b, E: From<io::Error>>(
+        &mut self,
+        rest: &'b [u8],
+        end: bool,
+        sink: &mut Sink<'_, E>,
+    ) -> Result<&'b [u8], E> {
+        let (reach, meets) = self.reach(rest);
+        let (here, after) = rest.split_at(reach);
+        let whole = meets || (end && after.is_empty());
+        let pieces = match &self.index {
+            Some(index) if self.budget > 0 => rolling::find(index, here),
+            _ => None,
+        };
+        let pieces = pieces.unwrap_or_else(|| vec![Piece::Literal(here.len())]);
+        let tail = pieces.iter().rev().map_while(|piece| match piece {
+            Piece::Literal(length) => Some(*length),
+            Piece::Copy { .. } => None,
+        });
+        let tail: usize = tail.sum();
+        if tail == here.len() {
+            self.budget = self.budget.saturating_sub(here.len() as u64);
+        }
+        // A block may begin in the last bytes of what was looked through.
+        let keep = if whole { 0 } else { tail.min(self.block_size() - 1) };
+        let taken = here.len() - keep;
+        let mut left = here;
+        let mut decided = 0;
+        for piece in pieces {
+            match piece {
+                Piece::Literal(length) => {
+                    let length = length.min(taken - decided);
+                    let (data, more) = left.split_at(length);
+                    self.data(data, sink)?;
+                    left = more;
+                    decided += length;
+                }
+                Piece::Copy { offset, length } => {
+                    let count = usize::try_from(length).map_err(io::Error::other)?;
+                    let (_, more) =
+                        left.split_at_checked(count).ok_or_else(|| io::Error::other("delta"))?;
+                    self.copy(offset, length, sink)?;
+                    self.next = (offset + length).div_ceil(u64::from(self.blocks.block_size));
+                    left = more;
+                    decided += count;
+                }
+            }
+        }
+        self.at += taken as u64;
+        Ok(rest.split_at(taken).1)
+    }
+
+    /// How far to look, and whether the block after that is known to be at its old place.
+    fn reach(&self, rest: &[u8]) -> (usize, bool) {
+        let size = self.block_size();
+        let most = self.gap().min(rest.len());
+        let into = usize::try_from(self.at % size as u64).expect("less than a block");
+        let mut reach = size - into;
+        while reach + size <= most {
+            let number = (self.at + reach as u64) / size as u64;
+            if rest
+                .get(reach..reach + size)
+                .is_some_and(|block| self.blocks.is_block(number, block))
+            {
+                return (reach, true);
+            }
+            reach += size;
+        }
+        (most, false)
+    }
+
+    fn copy<E>(&mut self, offset: u64, length: u64, sink: &mut Sink<'_, E>) -> Result<(), E> {
+        match &mut self.pending {
+            Some((begin, so_far)) if *begin + *so_far == offset => *so_far += length,
+            _ => {
+                self.flush_copy(sink)?;
+                self.pending = Some((offset, length));
+            }
+        }
+        Ok(())
+    }
+
+    fn data<E>(&mut self, data: &[u8], sink: &mut Sink<'_, E>) -> Result<(), E> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.flush_copy(sink)?;
+        sink(Instruction::Data(data))
+    }
+
+    fn flush_copy<E>(&mut self, sink: &mut Sink<'_, E>) -> Result<(), E> {
+        match self.pending.take() {
+            Some((offset, length)) => sink(Instruction::Copy { offset, length }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::BlockLister, *};
+
+    fn list(content: &[u8]) -> BlockList {
+        let mut lister = BlockLister::new((content.len() as u64).max(64 << 10)).unwrap();
+        lister.push(content);
+        lister.finish()
+    }
+
+    /// The new content again, and how many bytes of it travelled.
+    fn through(old: &[u8], new: &[u8], step: usize) -> (Vec<u8>, usize) {
+        let basis = Basis::new(list(old));
+        let mut maker = DeltaMaker::new(&basis);
+        let (mut again, mut literal) = (Vec::new(), 0);
+        let mut sink = |instruction: Instruction<'_>| -> io::Result<()> {
+            match instruction {
+                Instruction::Copy { offset, length } => {
+                    let from = usize::try_from(offset).unwrap();
+                    again.extend_from_slice(&old[from..from + usize::try_from(length).unwrap()]);
+                }
+                Instruction::Data(data) => {
+                    literal += data.len();
+                    again.extend_from_slice(data);
+                }
+            }
+            Ok(())
+        };
+        for piece in new.chunks(step) {
+            maker.push(piece, &mut sink).unwrap();
+        }
+        maker.finish(&mut sink).unwrap();
+        (again, literal)
+    }
+
+    fn noise(size: usize, seed: u64) -> Vec<u8> {
+        let mut bytes = vec![0; size];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_changed_byte_costs_a_block_and_an_insertion_little_more() {
+        let old = noise(4 << 20, 1);
+        let mut changed = old.clone();
+        changed[1_234_567] ^= 1;
+        let (again, literal) = through(&old, &changed, 256 << 10);
+        assert!(again == changed && literal <= 4 << 10, "{literal}");
+        let mut inserted = noise(1_000, 2);
+        inserted.extend_from_slice(&old);
+        let (again, literal) = through(&old, &inserted, 256 << 10);
+        assert!(again == inserted && literal <= 8 << 10, "{literal}");
+        let (again, literal) = through(&old, &old, 100_000);
+        assert!(again == old && literal == 0, "{literal}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn any_edit_comes_through(
+            seed in 0u64..8,
+            size in 0usize..300_000,
+            edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..5_000, 0usize..5_000), 0..6),
+            step in 1_000usize..300_000,
+        ) {
+            let old = noise(size, seed);
+            let mut new = old.clone();
+            for (at, remove, insert) in edits {
+                let at = at.index(new.len() + 1);
+                let end = (at + remove).min(new.len());
+                new.splice(at..end, noise(insert, at as u64));
+            }
+            let (again, _) = through(&old, &new, step);
+            prop_assert!(again == new);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Differences between two versions of a content, made without the other side: from the new content and the block list of the
+//! old one, which both sides remember.
+//!
+//! Three ways to find a block again, the cheapest first: at the same offset; right behind the block that was found last; and,
+//! only in gaps between those, anywhere, by a rolling hash (`fast_rsync`), whose work on content that matches nothing is
+//! bounded. A block hash may lie: the receiver checks BLAKE3 of the whole and else takes the whole content.
+
+mod blocks;
+mod maker;
+mod rolling;
+
+pub(crate) use blocks::{BlockList, BlockLister};
+pub(crate) use maker::{Basis, DeltaMaker, Instruction};

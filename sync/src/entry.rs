@@ -1,0 +1,117 @@
+//! What lies at a path.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::RelPath;
+
+/// BLAKE3 of a content.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    pub fn of(content: &[u8]) -> Self {
+        Self(*blake3::hash(content).as_bytes())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from_bytes(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.12}", blake3::Hash::from_bytes(self.0).to_hex().as_str())
+    }
+}
+
+/// What both sides compare and agree on. Owners, times and other permission bits are each side's own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Entry {
+    Folder,
+    File {
+        size: u64,
+        digest: Digest,
+        /// Whether its owner may execute it.
+        executable: bool,
+    },
+    /// A symbolic link: its text, which is never followed.
+    Link {
+        target: Box<[u8]>,
+    },
+}
+
+impl Entry {
+    pub const fn is_folder(&self) -> bool {
+        matches!(self, Self::Folder)
+    }
+
+    pub const fn is_file(&self) -> bool {
+        matches!(self, Self::File { .. })
+    }
+
+    pub const fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::File { digest, .. } => Some(*digest),
+            Self::Folder | Self::Link { .. } => None,
+        }
+    }
+
+    pub const fn size(&self) -> u64 {
+        match self {
+            Self::File { size, .. } => *size,
+            Self::Folder | Self::Link { .. } => 0,
+        }
+    }
+
+    /// Equal but for the executable bit.
+    pub fn same_content(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::File { size, digest, .. },
+                Self::File { size: other_size, digest: other_digest, .. },
+            ) => size == other_size && digest == other_digest,
+            _ => self == other,
+        }
+    }
+
+    /// The same content with another executable bit; what is no file stays as it is.
+    #[must_use]
+    pub fn with_executable(&self, executable: bool) -> Self {
+        match self {
+            Self::File { size, digest, .. } => {
+                Self::File { size: *size, digest: *digest, executable }
+            }
+            Self::Folder | Self::Link { .. } => self.clone(),
+        }
+    }
+}
+
+/// All entries of a side or of the agreed state, folders before what is in them.
+pub type Tree = BTreeMap<RelPath, Entry>;
+
+/// One digest for a whole tree.
+pub(crate) fn tree_digest<'a>(tree: impl IntoIterator<Item = (&'a RelPath, &'a Entry)>) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    for (path, entry) in tree {
+        hasher.update(&(path.as_bytes().len() as u64).to_le_bytes());
+        hasher.update(path.as_bytes());
+        match entry {
+            Entry::Folder => {
+                hasher.update(b"d");
+            }
+            Entry::File { size, digest, executable } => {
+                hasher.update(if *executable { b"x" } else { b"f" });
+                hasher.update(&size.to_le_bytes());
+                hasher.update(&digest.0);
+            }
+            Entry::Link { target } => {
+                hasher.update(b"l");
+                hasher.update(&(target.len() as u64).to_le_bytes());
+                hasher.update(target);
+            }
+        }
+    }
+    Digest(*hasher.finalize().as_bytes())
+}

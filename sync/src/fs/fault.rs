@@ -1,0 +1,144 @@
+//! A file system on which the engine dies, or the disk is full, at a chosen moment. For tests, of this crate and of its users.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::BorrowedFd,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use rustix::io::Errno;
+
+use super::{FileSystem, RealFileSystem};
+
+/// What happens when the effects are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing has any effect any more, as after `kill -9`.
+    Killed,
+    /// Nothing can be created nor written; the rest works.
+    DiskFull,
+}
+
+/// Passes so many effects on to the real one, then fails.
+#[derive(Debug)]
+pub struct FaultyFileSystem {
+    fault: Fault,
+    left: AtomicU64,
+    used: AtomicU64,
+}
+
+impl FaultyFileSystem {
+    pub fn new(fault: Fault, effects: u64) -> Self {
+        Self { fault, left: AtomicU64::new(effects), used: AtomicU64::new(0) }
+    }
+
+    /// How many effects there were.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::SeqCst)
+    }
+
+    fn effect(&self, needs_room: bool) -> io::Result<()> {
+        let took = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .is_ok();
+        match (took, self.fault) {
+            (true, _) => {}
+            (false, Fault::DiskFull) if !needs_room => {}
+            (false, Fault::DiskFull) => return Err(Errno::NOSPC.into()),
+            (false, Fault::Killed) => return Err(io::Error::other("killed by the test")),
+        }
+        self.used.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl FileSystem for FaultyFileSystem {
+    fn create(&self, folder: BorrowedFd<'_>, name: &[u8], executable: bool) -> io::Result<File> {
+        self.effect(true)?;
+        RealFileSystem.create(folder, name, executable)
+    }
+
+    fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.effect(true)?;
+        RealFileSystem.write(file, bytes, offset)
+    }
+
+    fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
+        self.effect(false)?;
+        RealFileSystem.set_len(file, len)
+    }
+
+    fn set_executable(&self, file: &File, executable: bool) -> io::Result<()> {
+        self.effect(false)?;
+        RealFileSystem.set_executable(file, executable)
+    }
+
+    fn set_modified(&self, file: &File, modified: Duration) -> io::Result<()> {
+        self.effect(false)?;
+        RealFileSystem.set_modified(file, modified)
+    }
+
+    fn sync_file(&self, file: &File) -> io::Result<()> {
+        self.effect(false)?;
+        RealFileSystem.sync_file(file)
+    }
+
+    fn sync_folder(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
+        self.effect(false)?;
+        RealFileSystem.sync_folder(folder)
+    }
+
+    fn sync_all(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
+        self.effect(false)?;
+        RealFileSystem.sync_all(folder)
+    }
+
+    fn make_folder(&self, folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+        self.effect(true)?;
+        RealFileSystem.make_folder(folder, name)
+    }
+
+    fn remove_folder(&self, folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+        self.effect(false)?;
+        RealFileSystem.remove_folder(folder, name)
+    }
+
+    fn make_link(&self, folder: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> io::Result<()> {
+        self.effect(true)?;
+        RealFileSystem.make_link(folder, name, target)
+    }
+
+    fn remove_file(&self, folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+        self.effect(false)?;
+        RealFileSystem.remove_file(folder, name)
+    }
+
+    fn rename_new(
+        &self,
+        from: BorrowedFd<'_>,
+        name: &[u8],
+        to: BorrowedFd<'_>,
+        new_name: &[u8],
+    ) -> io::Result<()> {
+        self.effect(false)?;
+        RealFileSystem.rename_new(from, name, to, new_name)
+    }
+
+    fn exchange(
+        &self,
+        from: BorrowedFd<'_>,
+        name: &[u8],
+        to: BorrowedFd<'_>,
+        other: &[u8],
+    ) -> io::Result<()> {
+        self.effect(false)?;
+        RealFileSystem.exchange(from, name, to, other)
+    }
+
+    fn record(&self) -> io::Result<()> {
+        self.effect(false)
+    }
+}

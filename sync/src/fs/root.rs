@@ -1,0 +1,194 @@
+//! Below one folder, and never outside it.
+
+use std::{
+    ffi::CString,
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::{self as sys, AtFlags, Dir, Mode, OFlags, ResolveFlags, Stat},
+    io::Errno,
+};
+
+use super::{Stamp, What};
+use crate::RelPath;
+
+/// Attempts when `openat2` says that something moved while it looked.
+const ATTEMPTS: usize = 64;
+
+/// A folder and everything below it.
+#[derive(Debug)]
+pub(crate) struct Root {
+    fd: OwnedFd,
+}
+
+/// What a path has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub what: What,
+    pub stamp: Stamp,
+}
+
+impl Found {
+    pub(crate) fn of(stat: &Stat) -> Self {
+        Self { what: What::of(stat), stamp: Stamp::of(stat) }
+    }
+}
+
+impl Root {
+    /// The folder itself may be reached over links: it is the administrator's.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { fd: sys::open(path, flags, Mode::empty())? })
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Device and inode of the folder itself.
+    pub(crate) fn identity(&self) -> io::Result<(u64, u64)> {
+        let stat = sys::fstat(&self.fd)?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// A folder below; `None` is the root itself.
+    pub(crate) fn folder(&self, path: Option<&RelPath>) -> io::Result<OwnedFd> {
+        match path {
+            None => Ok(self.fd.try_clone()?),
+            Some(path) => self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY),
+        }
+    }
+
+    /// A file's content. Never blocks on a pipe that took the file's place.
+    pub(crate) fn file(&self, path: &RelPath) -> io::Result<File> {
+        self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).map(File::from)
+    }
+
+    /// `None` when there is nothing.
+    pub(crate) fn look(&self, path: &RelPath) -> io::Result<Option<Found>> {
+        let (folder, name) = path.split();
+        match self.folder(folder.as_ref()) {
+            Ok(folder) => look_in(folder.as_fd(), name),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A link's text.
+    pub(crate) fn link(&self, path: &RelPath) -> io::Result<Box<[u8]>> {
+        let (folder, name) = path.split();
+        let folder = self.folder(folder.as_ref())?;
+        let target = sys::readlinkat(&folder, name, Vec::new())?;
+        Ok(target.into_bytes().into())
+    }
+
+    /// A folder and the names in it, sorted by bytes.
+    pub(crate) fn list(&self, path: Option<&RelPath>) -> io::Result<(OwnedFd, Vec<Vec<u8>>)> {
+        let folder = self.folder(path)?;
+        let names = names(folder.as_fd())?;
+        Ok((folder, names))
+    }
+
+    fn resolve(&self, path: &RelPath, flags: OFlags) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        for _ in 0..ATTEMPTS {
+            match sys::openat2(&self.fd, path.as_bytes(), flags, Mode::empty(), how) {
+                Ok(fd) => return Ok(fd),
+                // Something was renamed meanwhile.
+                Err(Errno::AGAIN) => {}
+                // An old kernel, or a sandbox that does not know the call.
+                Err(Errno::NOSYS | Errno::PERM) => return walk(self.fd(), path, flags),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Errno::AGAIN.into())
+    }
+}
+
+/// One component after the other, none of them a link.
+fn walk(root: BorrowedFd<'_>, path: &RelPath, flags: OFlags) -> io::Result<OwnedFd> {
+    let mut at = root.try_clone_to_owned()?;
+    let mut names = path.as_bytes().split(|&byte| byte == b'/').peekable();
+    while let Some(name) = names.next() {
+        let flags = match names.peek() {
+            Some(_) => OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            None => flags,
+        };
+        at = sys::openat(&at, name, flags, Mode::empty())?;
+    }
+    Ok(at)
+}
+
+/// Looks without following.
+pub(crate) fn look_in(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<Found>> {
+    match sys::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(Found::of(&stat))),
+        Err(error) if is_absent(&error.into()) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Nothing is there, or what should be a folder on the way is none.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Without `.` and `..`, sorted.
+pub(crate) fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
+    let mut names: Vec<Vec<u8>> = Vec::new();
+    for item in Dir::read_from(folder)? {
+        let name: CString = item?.file_name().to_owned();
+        let name = name.into_bytes();
+        if name != b"." && name != b".." {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn no_link_is_followed_whichever_way_it_is_reached() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "x").unwrap();
+        let inside = tempfile::tempdir().unwrap();
+        symlink(outside.path(), inside.path().join("way")).unwrap();
+        symlink(outside.path().join("secret"), inside.path().join("file")).unwrap();
+        let root = Root::open(inside.path()).unwrap();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for text in ["way/secret", "file"] {
+            let path = RelPath::try_from(text).unwrap();
+            assert!(root.file(&path).is_err(), "{text}");
+            assert!(walk(root.fd(), &path, flags).is_err(), "{text}");
+        }
+        assert!(root.look(&RelPath::try_from("way/secret").unwrap()).unwrap().is_none());
+        let found = root.look(&RelPath::try_from("way").unwrap()).unwrap().unwrap();
+        assert_eq!(found.what, What::Link);
+    }
+
+    #[test]
+    fn the_walk_finds_what_openat2_finds() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        fs::write(folder.path().join("a/b/c"), "text").unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        let path = RelPath::try_from("a/b/c").unwrap();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let walked = File::from(walk(root.fd(), &path, flags).unwrap());
+        let opened = root.file(&path).unwrap();
+        assert_eq!(walked.metadata().unwrap().len(), opened.metadata().unwrap().len());
+    }
+}

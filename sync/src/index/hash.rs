@@ -1,0 +1,64 @@
+//! Reading a file as one moment had it.
+
+use std::{fs::File, io, os::unix::fs::FileExt};
+
+use rustix::fs::fstat;
+
+use crate::{
+    context::CancelFlag,
+    entry::Digest,
+    error::Error,
+    fs::{Found, Stamp, What},
+};
+
+/// How often a file that changes while it is read is read again.
+pub(crate) const READ_ATTEMPTS: usize = 3;
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// What reading a file gave.
+pub(super) enum Hashed {
+    Stable(Digest, Stamp),
+    /// It kept changing, or became something else.
+    Busy,
+}
+
+pub(super) fn stamp(file: &File) -> io::Result<Found> {
+    Ok(Found::of(&fstat(file)?))
+}
+
+/// Hashes a file whose stamp is the same before and after.
+pub(super) fn hash(file: &File, cancel: &CancelFlag) -> Result<Hashed, Error> {
+    let read = Error::io("read a file");
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut go = || -> Result<Result<Hashed, io::Error>, Error> {
+        for _ in 0..READ_ATTEMPTS {
+            let before = match stamp(file) {
+                Ok(found) if found.what == What::File => found.stamp,
+                Ok(_) => return Ok(Ok(Hashed::Busy)),
+                Err(error) => return Ok(Err(error)),
+            };
+            let (mut hasher, mut at) = (blake3::Hasher::new(), 0);
+            loop {
+                cancel.check()?;
+                match file.read_at(&mut buffer, at) {
+                    Ok(0) => break,
+                    Ok(count) => {
+                        hasher.update(buffer.get(..count).unwrap_or_default());
+                        at += count as u64;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            match stamp(file) {
+                Ok(after) if after.stamp == before && before.size == at => {
+                    return Ok(Ok(Hashed::Stable(Digest(*hasher.finalize().as_bytes()), before)));
+                }
+                Ok(_) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(Hashed::Busy))
+    };
+    go()?.map_err(read)
+}

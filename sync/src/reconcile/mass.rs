@@ -1,0 +1,65 @@
+//! When one side has lost so much that it is probably an accident.
+
+use std::collections::BTreeSet;
+
+use super::{Input, Plan};
+use crate::{
+    entry::{Digest, Entry},
+    outcome::MassDeletion,
+    plan::{Action, Side},
+};
+
+/// Up to so many deletions nobody is asked, unless everything is gone.
+const FEW: usize = 100;
+/// A mount with fewer files is not *emptied* when they are deleted.
+const SOME: usize = 2;
+
+/// Puts the question into the plan; answers the side that lost files.
+pub(super) fn question(input: &Input<'_>, plan: &mut Plan) -> Option<Side> {
+    let files =
+        |tree: &crate::entry::Tree| tree.values().filter(|entry| !entry.is_folder()).count();
+    let of = files(input.base);
+    for lost_by in [Side::Studio, Side::Server] {
+        let deleting = plan.operations(lost_by.other());
+        let gone: Vec<_> = deleting
+            .iter()
+            .filter(|operation| operation.action == Action::Delete)
+            .filter_map(|operation| Some((&operation.path, input.base.get(&operation.path)?)))
+            .filter(|(path, entry)| !entry.is_folder() && !input.tree(lost_by).contains_key(*path))
+            .collect();
+        if gone.len() < SOME {
+            continue;
+        }
+        // What has only moved is not lost.
+        let there: BTreeSet<Digest> =
+            input.tree(lost_by).values().filter_map(Entry::digest).collect();
+        let deletions = gone
+            .iter()
+            .filter(|(_, entry)| entry.digest().is_none_or(|digest| !there.contains(&digest)))
+            .count();
+        let emptied = of >= SOME && files(input.tree(lost_by)) == 0;
+        if emptied || (deletions > FEW && deletions * 2 > of) {
+            plan.questions.push(MassDeletion { lost_by, deletions, of });
+            return Some(lost_by);
+        }
+    }
+    None
+}
+
+/// Deletes nothing on `side`; everything else goes on.
+pub(super) fn withhold(side: Side, plan: &mut Plan) {
+    let operations = plan.operations(side);
+    let withheld: BTreeSet<_> = operations
+        .iter()
+        .filter(|operation| operation.action == Action::Delete)
+        .map(|operation| operation.path.clone())
+        .collect();
+    operations.retain(|operation| {
+        // Nor what would come in place of it.
+        !withheld.contains(&operation.path)
+            && !operation.path.ancestors().any(|folder| withheld.contains(&folder))
+    });
+    plan.agreed.retain(|path, _| {
+        !withheld.contains(path) && !path.ancestors().any(|folder| withheld.contains(&folder))
+    });
+}

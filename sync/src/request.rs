@@ -1,0 +1,67 @@
+//! What a run is asked to do.
+
+use crate::{ConflictToken, RelPath};
+
+/// Which side's changes move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    #[default]
+    Both,
+    ToStudio,
+    ToServer,
+    /// Nothing moves; the outcome says what would.
+    Check,
+}
+
+/// What happens to a conflict that nobody decided on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnConflict {
+    /// Neither side is touched.
+    #[default]
+    Report,
+    /// The studio's version gets a conflict name beside the server's; an edit stays where the other side deleted.
+    KeepBoth,
+}
+
+/// What happens when one side lost most of its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnMassDeletion {
+    /// Nothing is deleted on the other side; the outcome has the question.
+    #[default]
+    Ask,
+    /// They were meant.
+    Allow,
+    /// They were not: the files come back from the other side.
+    Restore,
+}
+
+/// How a conflict ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keep {
+    Studio,
+    Server,
+    /// The studio's version gets a conflict name.
+    Both,
+    /// A content that somebody made of both, such as a merge; on both sides.
+    Content(Vec<u8>),
+}
+
+/// Somebody decided on a conflict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    pub path: RelPath,
+    pub keep: Keep,
+    /// The versions that they saw: if there are others by now, the conflict is reported anew. `None`: whatever is there.
+    pub expect: Option<ConflictToken>,
+}
+
+/// One run.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    pub direction: Direction,
+    pub on_conflict: OnConflict,
+    pub on_mass_deletion: OnMassDeletion,
+    pub resolutions: Vec<Resolution>,
+    /// The studio's contents of these, each at most [`FETCH_LIMIT_BYTES`](crate::FETCH_LIMIT_BYTES), such as for a diff.
+    pub fetch: Vec<RelPath>,
+}

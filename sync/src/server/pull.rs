@@ -1,0 +1,204 @@
+//! Studio → server: contents are asked for ahead, so that the network does not wait for the disk nor the other way round.
+
+use proto::sync::v1::{self as pb, message::Body};
+
+use super::Run;
+use crate::{
+    FETCH_LIMIT_BYTES, RelPath, Side as Which,
+    apply::{Applier, Ready},
+    entry::{Digest, Entry},
+    error::Error,
+    outcome::Progress,
+    plan::{Action, Ended, Operation, Source},
+    studio::basis,
+    transfer::{Receipt, copy_local, receive, write_given},
+    wire::{Pipe, StepReader},
+};
+
+/// Contents of one request. Two requests are on their way: far less than what may wait on a link.
+const ASKED_AT_ONCE: usize = 64;
+const REQUESTS_AHEAD: usize = 2;
+
+/// Requests for the contents of a list of operations.
+struct Asker<'a> {
+    wanted: Vec<(&'a RelPath, Option<Digest>)>,
+    asked: usize,
+}
+
+impl Asker<'_> {
+    /// Keeps requests ahead of what has come.
+    fn ask(&mut self, came: usize, pipe: &mut Pipe<'_>) -> Result<(), Error> {
+        while self.asked < self.wanted.len()
+            && self.asked < came + ASKED_AT_ONCE * (REQUESTS_AHEAD - 1) + 1
+        {
+            let end = (self.asked + ASKED_AT_ONCE).min(self.wanted.len());
+            let items = self.wanted.get(self.asked..end).unwrap_or_default();
+            let items = items
+                .iter()
+                .map(|(path, basis)| pb::Wanted {
+                    path: path.as_bytes().to_vec().into(),
+                    basis: basis.map(|basis| basis.0.to_vec().into()).unwrap_or_default(),
+                })
+                .collect();
+            pipe.send(Body::Fetch(pb::Fetch { items }))?;
+            self.asked = end;
+        }
+        Ok(())
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn pull(
+        &mut self,
+        applier: &mut Applier<'_>,
+        operations: &[Operation],
+        pipe: &mut Pipe<'_>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), Error> {
+        let wanted = operations
+            .iter()
+            .filter_map(|operation| match &operation.action {
+                Action::PutFile { source: Source::Peer(path), .. } => {
+                    Some((path, self.basis_of(&operation.path)))
+                }
+                _ => None,
+            })
+            .collect();
+        let mut asker = Asker { wanted, asked: 0 };
+        let mut steps = StepReader::default();
+        let (mut came, mut begun) = (0, 0);
+        // Contents that have to come once more, whole.
+        let mut again: Vec<&Operation> = Vec::new();
+        for (at, operation) in operations.iter().enumerate() {
+            self.here.context.cancel.check()?;
+            asker.ask(came, pipe)?;
+            let ready = match &operation.action {
+                Action::MakeFolder => Ready::MakeFolder,
+                Action::Delete => Ready::Delete,
+                Action::SetExecutable(executable) => Ready::SetExecutable(*executable),
+                Action::PutLink { target } => Ready::PutLink(target.clone()),
+                Action::PutFile { entry, source: Source::Peer(_), .. } => {
+                    came += 1;
+                    let basis = |digest| basis(self.here, &operation.path, digest);
+                    match receive(self.here, pipe, &mut steps, entry, basis)? {
+                        Receipt::Staged(staged) => self.received(operation, staged),
+                        Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
+                        Receipt::Wrong => {
+                            again.push(operation);
+                            Ready::Failed(Ended::Changed)
+                        }
+                    }
+                }
+                Action::PutFile { entry, source: Source::Local(source), modified_ms } => {
+                    match copy_local(self.here, source, entry, *modified_ms) {
+                        Ok(Some(staged)) => Ready::PutFile(staged),
+                        Ok(None) => {
+                            again.push(operation);
+                            Ready::Failed(Ended::Changed)
+                        }
+                        Err(error) => Ready::Failed(Ended::Skipped(error.to_string())),
+                    }
+                }
+                Action::PutFile { entry, source: Source::Given(content), .. } => {
+                    let executable = matches!(entry, Entry::File { executable: true, .. });
+                    match write_given(self.here, content, executable) {
+                        Ok(staged) => Ready::PutFile(staged),
+                        Err(error) => Ready::Failed(Ended::Skipped(error.to_string())),
+                    }
+                }
+            };
+            applier.add(operation.path.clone(), ready);
+            if applier.is_full() || at + 1 == operations.len() {
+                let batch = operations.get(begun..=at).unwrap_or_default();
+                for (operation, ended) in batch.iter().zip(applier.commit()?) {
+                    let comes_again = again.iter().any(|again| std::ptr::eq(*again, operation));
+                    if !comes_again {
+                        self.ended(Which::Server, operation, ended);
+                    }
+                }
+                begun = at + 1;
+                progress(self.done);
+            }
+        }
+        for operation in again {
+            self.pull_whole(applier, operation, pipe)?;
+        }
+        Ok(())
+    }
+
+    /// Without any help of what is here.
+    fn pull_whole(
+        &mut self,
+        applier: &mut Applier<'_>,
+        operation: &Operation,
+        pipe: &mut Pipe<'_>,
+    ) -> Result<(), Error> {
+        let Action::PutFile { entry, .. } = &operation.action else { return Ok(()) };
+        let path = operation.path.as_bytes().to_vec().into();
+        let items = vec![pb::Wanted { path, basis: bytes::Bytes::new() }];
+        pipe.send(Body::Fetch(pb::Fetch { items }))?;
+        let mut steps = StepReader::default();
+        let ready = match receive(self.here, pipe, &mut steps, entry, |_| None)? {
+            Receipt::Staged(staged) => self.received(operation, staged),
+            Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
+            Receipt::Wrong => {
+                return Err(Error::protocol("a content that is not what it was said to be"));
+            }
+        };
+        applier.add(operation.path.clone(), ready);
+        for ended in applier.commit()? {
+            self.ended(Which::Server, operation, ended);
+        }
+        Ok(())
+    }
+
+    fn received(&mut self, operation: &Operation, staged: crate::transfer::Staged) -> Ready {
+        self.done.bytes += staged.entry.size();
+        if let Action::PutFile { entry, .. } = &operation.action
+            && *entry != staged.entry
+        {
+            self.fresher.insert(operation.path.clone(), staged.entry.clone());
+        }
+        Ready::PutFile(staged)
+    }
+
+    /// What the server has at a path and both remember, so that a delta can be made against it.
+    fn basis_of(&self, path: &RelPath) -> Option<Digest> {
+        let here = self.server.get(path)?;
+        if self.base.get(path)? == here { here.digest() } else { None }
+    }
+
+    /// Contents that the caller asked for.
+    pub(super) fn fetch_asked(&mut self, pipe: &mut Pipe<'_>) -> Result<(), Error> {
+        for path in &self.request.fetch {
+            let Some(entry @ Entry::File { size, .. }) = self.studio.get(path) else { continue };
+            if *size > FETCH_LIMIT_BYTES {
+                continue;
+            }
+            let items = vec![pb::Wanted {
+                path: path.as_bytes().to_vec().into(),
+                basis: bytes::Bytes::new(),
+            }];
+            pipe.send(Body::Fetch(pb::Fetch { items }))?;
+            let mut steps = StepReader::default();
+            if let Receipt::Staged(staged) = receive(self.here, pipe, &mut steps, entry, |_| None)?
+            {
+                let content = self.take(&staged).map_err(Error::at("fetch", path))?;
+                self.outcome.fetched.push((path.clone(), content));
+            }
+        }
+        Ok(())
+    }
+
+    /// A staged content, which is no longer staged then.
+    fn take(&self, staged: &crate::transfer::Staged) -> std::io::Result<Vec<u8>> {
+        use std::os::unix::fs::FileExt;
+        let size = usize::try_from(staged.entry.size().min(2 * FETCH_LIMIT_BYTES)).unwrap_or(0);
+        let mut content = vec![0; size];
+        if let Some(file) = &staged.file {
+            file.read_exact_at(&mut content, 0)?;
+        }
+        self.here.fs().remove_file(self.here.stage(), staged.name.as_bytes())?;
+        Ok(content)
+    }
+}

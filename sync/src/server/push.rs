@@ -1,0 +1,139 @@
+//! Server → studio.
+
+use std::collections::VecDeque;
+
+use proto::sync::v1::{
+    self as pb, message::Body, operation::What as Do, result::Outcome, step::What as Step,
+};
+
+use super::Run;
+use crate::{
+    RelPath, Side as Which,
+    entry::{Digest, Entry},
+    error::Error,
+    outcome::Progress,
+    plan::{Action, Ended, Operation, Source},
+    transfer::{Sent, send},
+    wire::{Pipe, StepWriter, proto_entry},
+};
+
+/// A batch is committed when it has so many operations or bytes. One batch is on its way while the one before is written.
+const BATCH_OPERATIONS: usize = 1_000;
+const BATCH_BYTES: u64 = 64 << 20;
+
+impl Run<'_> {
+    pub(super) fn push(
+        &mut self,
+        operations: &[Operation],
+        pipe: &mut Pipe<'_>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), Error> {
+        let mut out = StepWriter::default();
+        let mut on_their_way: VecDeque<&[Operation]> = VecDeque::new();
+        let (mut begun, mut bytes) = (0, 0);
+        for (at, operation) in operations.iter().enumerate() {
+            self.here.context.cancel.check()?;
+            bytes += self.send_operation(operation, pipe, &mut out)?;
+            let last = at + 1 == operations.len();
+            if last || at + 1 - begun >= BATCH_OPERATIONS || bytes >= BATCH_BYTES {
+                out.push(pipe, Step::Commit(true))?;
+                out.flush(pipe)?;
+                on_their_way.push_back(operations.get(begun..=at).unwrap_or_default());
+                self.done.bytes += bytes;
+                (begun, bytes) = (at + 1, 0);
+                while on_their_way.len() > usize::from(!last) {
+                    let Some(batch) = on_their_way.pop_front() else { break };
+                    self.results(batch, pipe)?;
+                    progress(self.done);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn results(&mut self, batch: &[Operation], pipe: &mut Pipe<'_>) -> Result<(), Error> {
+        let Body::Results(results) = pipe.recv()? else {
+            return Err(Error::protocol("no results"));
+        };
+        if results.results.len() != batch.len() {
+            return Err(Error::protocol("results of something else"));
+        }
+        for (operation, result) in batch.iter().zip(results.results) {
+            let ended = match result.outcome() {
+                Outcome::Done => Ended::Done,
+                Outcome::Changed => Ended::Changed,
+                Outcome::Skipped | Outcome::Unspecified => Ended::Skipped(result.reason),
+            };
+            self.ended(Which::Studio, operation, ended);
+        }
+        Ok(())
+    }
+
+    /// Answers how much content went.
+    fn send_operation(
+        &mut self,
+        operation: &Operation,
+        pipe: &mut Pipe<'_>,
+        out: &mut StepWriter,
+    ) -> Result<u64, Error> {
+        let path = &operation.path;
+        let tell = |pipe: &mut Pipe<'_>, out: &mut StepWriter, what: Do| {
+            let path = path.as_bytes().to_vec().into();
+            out.push(pipe, Step::Operation(pb::Operation { path, what: Some(what) }))
+        };
+        match &operation.action {
+            Action::MakeFolder => tell(pipe, out, Do::MakeFolder(true)).map(|()| 0),
+            Action::Delete => tell(pipe, out, Do::Delete(true)).map(|()| 0),
+            Action::SetExecutable(executable) => {
+                tell(pipe, out, Do::SetExecutable(*executable)).map(|()| 0)
+            }
+            Action::PutLink { target } => {
+                tell(pipe, out, Do::Link(target.to_vec().into())).map(|()| 0)
+            }
+            Action::PutFile { entry, modified_ms, source } => {
+                let wanted = proto_entry(path, entry, *modified_ms);
+                match source {
+                    Source::Local(source) => {
+                        let source = source.as_bytes().to_vec().into();
+                        let local = pb::Local { source, entry: Some(wanted) };
+                        tell(pipe, out, Do::PutLocal(local)).map(|()| 0)
+                    }
+                    Source::Given(content) => {
+                        tell(pipe, out, Do::Put(wanted.clone()))?;
+                        out.push(pipe, Step::Begin(pb::Begin::default()))?;
+                        out.data(pipe, content)?;
+                        out.push(pipe, Step::End(wanted))?;
+                        Ok(content.len() as u64)
+                    }
+                    Source::Peer(source) => {
+                        tell(pipe, out, Do::Put(wanted))?;
+                        self.send_content(operation, source, entry, pipe, out)
+                    }
+                }
+            }
+        }
+    }
+
+    fn send_content(
+        &mut self,
+        operation: &Operation,
+        source: &RelPath,
+        wanted: &Entry,
+        pipe: &mut Pipe<'_>,
+        out: &mut StepWriter,
+    ) -> Result<u64, Error> {
+        let basis = self.studio_basis(&operation.path);
+        if let Sent::Whole(sent) = send(self.here, pipe, out, source, basis)?
+            && !sent.same_content(wanted)
+        {
+            self.fresher.insert(operation.path.clone(), sent);
+        }
+        Ok(wanted.size())
+    }
+
+    /// What the studio has at a path and both remember.
+    fn studio_basis(&self, path: &RelPath) -> Option<Digest> {
+        let there = self.studio.get(path)?;
+        if self.base.get(path)? == there { there.digest() } else { None }
+    }
+}

@@ -1,0 +1,124 @@
+//! The studio's end of a run: it lists, sends and does as it is told, all below its root.
+
+mod execute;
+mod list;
+
+pub(crate) use execute::basis;
+
+use std::path::PathBuf;
+
+use proto::sync::v1::{self as pb, message::Body};
+
+use crate::{
+    context::Context,
+    entry::Tree,
+    error::Error,
+    exclusions::Exclusions,
+    link::Link,
+    side::{Layout, Side, absolute},
+    state::Agreement,
+    trash,
+    wire::{self, PROTOCOL, Pipe, StepReader, StepWriter, optional_digest},
+};
+
+/// How long replaced and deleted files are kept in the studio.
+const TRASH_KEPT: std::time::Duration = std::time::Duration::from_hours(30 * 24);
+
+/// A mount in a studio.
+#[derive(Debug, Clone)]
+pub struct StudioSide {
+    /// Absolute.
+    pub root: PathBuf,
+    /// Absolute, not below the root, this mount's own.
+    pub state_dir: PathBuf,
+    /// Of the pod: another one forgets what was agreed.
+    pub identity: String,
+    /// The server sends; nothing goes back. Only said here: the server decides.
+    pub one_way: bool,
+    pub exclusions: Exclusions,
+}
+
+/// Serves one run, until the server ends it.
+pub fn serve(side: &StudioSide, link: &mut dyn Link, context: &Context) -> Result<(), Error> {
+    let mut pipe = Pipe::new(link);
+    let Body::Hello(hello) = pipe.recv()? else {
+        return Err(Error::protocol("no greeting"));
+    };
+    let layout = Layout {
+        root: &absolute(&side.root, "the folder to synchronise")?,
+        state_dir: &absolute(&side.state_dir, "the folder for what is remembered")?,
+        trash: None,
+        identity: &side.identity,
+    };
+    let mut here = Side::open(&layout, context)?;
+    let expired = context.clock.now().saturating_sub(TRASH_KEPT);
+    trash::expire_in(here.place.trash(), context.fs.as_ref(), expired)
+        .map_err(Error::io("empty the trash"))?;
+    let mark = here.state.base_mark()?;
+    let theirs = optional_digest(&hello.base)?;
+    let changes_only = hello.root == here.root_name.as_slice()
+        && mark.as_ref().is_some_and(|mark| {
+            mark.studio_root == here.root_name && Some(mark.digest) == theirs.map(|base| base.0)
+        });
+    pipe.send(Body::Welcome(pb::Welcome {
+        protocol: hello.protocol.min(PROTOCOL),
+        root: here.root_name.to_vec().into(),
+        changes_only,
+    }))?;
+    here.look(&side.exclusions)?;
+    let base = if changes_only { Some(here.state.base()?) } else { None };
+    list::send(&here, base.as_ref(), &side.exclusions, &mut pipe)?;
+    let mut base = base.unwrap_or_default();
+    follow(&here, &mut base, changes_only, &mut pipe)
+}
+
+/// Does what comes until the end.
+fn follow(here: &Side, base: &mut Tree, has_base: bool, pipe: &mut Pipe<'_>) -> Result<(), Error> {
+    let mut executor = execute::Executor::new(here);
+    let mut steps = StepReader::default();
+    let mut agreement = Agreement::new();
+    loop {
+        here.context.cancel.check()?;
+        match pipe.recv_or_end()? {
+            None | Some(Body::Done(_)) => return executor.end(),
+            Some(Body::Fetch(fetch)) => {
+                let mut out = StepWriter::default();
+                for wanted in fetch.items {
+                    let path = wire::path(&wanted.path)?;
+                    let basis = optional_digest(&wanted.basis)?;
+                    crate::transfer::send(here, pipe, &mut out, &path, basis)?;
+                }
+                out.flush(pipe)?;
+            }
+            Some(Body::Stream(stream)) => {
+                steps.add(stream);
+                executor.run(&mut steps, pipe)?;
+            }
+            Some(Body::Agreed(agreed)) => {
+                for entry in &agreed.entries {
+                    let (path, entry) = wire::entry(entry)?;
+                    agreement.insert(path, Some(entry));
+                }
+                for path in &agreed.gone {
+                    agreement.insert(wire::path(path)?, None);
+                }
+                if agreed.last {
+                    let whole = std::mem::take(&mut agreement);
+                    here.state.agree(
+                        here.fs().as_ref(),
+                        base,
+                        &whole,
+                        !has_base,
+                        here.root_name,
+                    )?;
+                    executor.remember()?;
+                    pipe.send(Body::Done(pb::Done {}))?;
+                }
+            }
+            Some(Body::Hello(_) | Body::Welcome(_) | Body::Listing(_) | Body::Results(_)) => {
+                return Err(Error::protocol("a message that only a studio sends"));
+            }
+            Some(Body::Zstd(_)) => return Err(Error::protocol("a message packed twice")),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Two sides in two threads, joined by a link that can be cut and falsified.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each suite uses its part, and a test may fail anywhere"
+)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+};
+
+use bytes::Bytes;
+use sync::{
+    Context, Error, Exclusions, FileSystem, Link, LinkError, Outcome, Request, ServerSide,
+    StudioSide, run, serve,
+};
+use tempfile::TempDir;
+
+/// What happens to messages on their way.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mishap {
+    /// The link is gone after so many messages of this end.
+    pub cut_after: Option<u64>,
+    /// A bit of this message is turned.
+    pub corrupt: Option<(u64, usize)>,
+}
+
+pub struct TestLink {
+    to: SyncSender<Bytes>,
+    from: Receiver<Bytes>,
+    mishap: Mishap,
+    sent: u64,
+    cut: bool,
+    pub sent_bytes: u64,
+}
+
+impl Link for TestLink {
+    fn send(&mut self, message: Bytes) -> Result<(), LinkError> {
+        assert!(message.len() <= sync::MESSAGE_LIMIT_BYTES, "a message of {}", message.len());
+        if self.mishap.cut_after.is_some_and(|after| self.sent >= after) {
+            self.cut = true;
+        }
+        if self.cut {
+            return Err(LinkError::Gone);
+        }
+        let message = match self.mishap.corrupt {
+            Some((number, at)) if number == self.sent && !message.is_empty() => {
+                let mut bytes = message.to_vec();
+                let at = at % bytes.len();
+                bytes[at] ^= 1 << (at % 8);
+                Bytes::from(bytes)
+            }
+            _ => message,
+        };
+        self.sent += 1;
+        self.sent_bytes += message.len() as u64;
+        self.to.send(message).map_err(|_| LinkError::Gone)
+    }
+
+    fn recv(&mut self) -> Result<Option<Bytes>, LinkError> {
+        if self.cut {
+            return Err(LinkError::Gone);
+        }
+        Ok(self.from.recv().ok())
+    }
+}
+
+pub fn links(server: Mishap, studio: Mishap) -> (TestLink, TestLink) {
+    let (to_studio, from_server) = sync_channel(4);
+    let (to_server, from_studio) = sync_channel(4);
+    let link = |to, from, mishap| TestLink { to, from, mishap, sent: 0, cut: false, sent_bytes: 0 };
+    (link(to_studio, from_studio, server), link(to_server, from_server, studio))
+}
+
+/// A zone and a studio.
+pub struct Pair {
+    pub folder: TempDir,
+    pub exclusions: Vec<String>,
+    pub one_way: bool,
+    pub identity: String,
+    pub server_mishap: Mishap,
+    pub studio_mishap: Mishap,
+    pub server_fs: Option<Arc<dyn FileSystem>>,
+    pub studio_fs: Option<Arc<dyn FileSystem>>,
+}
+
+impl Pair {
+    pub fn new() -> Self {
+        Self::within(tempfile::tempdir().unwrap())
+    }
+
+    pub fn within(folder: TempDir) -> Self {
+        let pair = Self {
+            folder,
+            exclusions: Vec::new(),
+            one_way: false,
+            identity: "pod-1".to_owned(),
+            server_mishap: Mishap::default(),
+            studio_mishap: Mishap::default(),
+            server_fs: None,
+            studio_fs: None,
+        };
+        fs::create_dir_all(pair.server("")).unwrap();
+        fs::create_dir_all(pair.studio("")).unwrap();
+        pair
+    }
+
+    pub fn server(&self, path: &str) -> PathBuf {
+        self.folder.path().join("zone").join(path)
+    }
+
+    pub fn studio(&self, path: &str) -> PathBuf {
+        self.folder.path().join("studio").join(path)
+    }
+
+    pub fn exclusions(&self) -> Exclusions {
+        Exclusions::parse(self.exclusions.iter().map(String::as_str)).unwrap()
+    }
+
+    pub fn server_side(&self) -> ServerSide {
+        ServerSide {
+            root: self.server(""),
+            state_dir: self.folder.path().join("zone.state"),
+            trash: self.folder.path().join("zone.trash"),
+            one_way: self.one_way,
+            exclusions: self.exclusions(),
+            studio_label: "lab".to_owned(),
+        }
+    }
+
+    pub fn studio_side(&self) -> StudioSide {
+        StudioSide {
+            root: self.studio(""),
+            state_dir: self.folder.path().join("studio.state"),
+            identity: self.identity.clone(),
+            one_way: self.one_way,
+            exclusions: self.exclusions(),
+        }
+    }
+
+    /// Both ends' results.
+    pub fn try_sync(&self, request: &Request) -> (Result<Outcome, Error>, Result<(), Error>) {
+        let (mut server_link, mut studio_link) = links(self.server_mishap, self.studio_mishap);
+        let context = |fs: &Option<Arc<dyn FileSystem>>| {
+            let mut context = Context::system();
+            if let Some(fs) = fs {
+                context.fs = fs.clone();
+            }
+            context
+        };
+        let (server_context, studio_context) = (context(&self.server_fs), context(&self.studio_fs));
+        let studio_side = self.studio_side();
+        std::thread::scope(|scope| {
+            let studio = scope.spawn(move || {
+                let end = serve(&studio_side, &mut studio_link, &studio_context);
+                drop(studio_link);
+                end
+            });
+            let side = self.server_side();
+            let outcome = run(&side, request, &mut server_link, &server_context, &mut |_| {});
+            drop(server_link);
+            (outcome, studio.join().unwrap())
+        })
+    }
+
+    pub fn sync_with(&self, request: &Request) -> Outcome {
+        let (outcome, studio) = self.try_sync(request);
+        match (outcome, studio) {
+            (Ok(outcome), Ok(())) => outcome,
+            (Err(error), studio) => panic!("server: {}; studio: {studio:?}", error.chain()),
+            (_, Err(error)) => panic!("studio: {}", error.chain()),
+        }
+    }
+
+    pub fn sync(&self) -> Outcome {
+        self.sync_with(&Request::default())
+    }
+
+    /// Nothing is left to do.
+    #[track_caller]
+    pub fn assert_settled(&self) {
+        let outcome = self.sync();
+        assert!(outcome.conflicts.is_empty(), "{:?}", outcome.conflicts);
+        assert_eq!(outcome.server_changes, []);
+        assert_eq!(outcome.studio_changes, []);
+        assert_eq!(tree(&self.server("")), tree(&self.studio("")));
+    }
+
+    /// Contents in the server's trash.
+    pub fn trash(&self) -> Vec<Vec<u8>> {
+        things(&self.folder.path().join("zone.trash"))
+    }
+
+    pub fn studio_trash(&self) -> Vec<Vec<u8>> {
+        things(&self.folder.path().join("studio.state/trash"))
+    }
+}
+
+fn things(trash: &Path) -> Vec<Vec<u8>> {
+    let Ok(items) = fs::read_dir(trash) else { return Vec::new() };
+    items.filter_map(|item| fs::read(item.unwrap().path().join("thing")).ok()).collect()
+}
+
+/// What is at a path: contents, so that they can be compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thing {
+    Folder,
+    File { content: Vec<u8>, executable: bool },
+    Link(PathBuf),
+}
+
+/// Everything below a folder.
+pub fn tree(root: &Path) -> BTreeMap<PathBuf, Thing> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![root.to_path_buf()];
+    while let Some(folder) = waiting.pop() {
+        for item in fs::read_dir(&folder).unwrap() {
+            let path = item.unwrap().path();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let thing = if metadata.is_dir() {
+                waiting.push(path.clone());
+                Thing::Folder
+            } else if metadata.is_symlink() {
+                Thing::Link(fs::read_link(&path).unwrap())
+            } else if metadata.is_file() {
+                let executable = metadata.mode() & 0o100 != 0;
+                Thing::File { content: fs::read(&path).unwrap(), executable }
+            } else {
+                continue;
+            };
+            found.insert(path.strip_prefix(root).unwrap().to_path_buf(), thing);
+        }
+    }
+    found
+}
+
+pub fn write(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+    let path = path.as_ref();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+pub fn read(path: impl AsRef<Path>) -> String {
+    String::from_utf8_lossy(&fs::read(path.as_ref()).unwrap()).into_owned()
+}
+
+pub fn set_executable(path: impl AsRef<Path>, executable: bool) {
+    let mode = if executable { 0o755 } else { 0o644 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+pub fn link(target: &str, path: impl AsRef<Path>) {
+    symlink(target, path).unwrap();
+}
+
+/// Bytes that nothing compresses, the same for the same seed.
+pub fn noise(size: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
