@@ -15,7 +15,12 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc
 
-.PHONY: setup build agent web web-test test lint fmt deny
+.PHONY: up setup build agent web web-test test lint fmt deny
+
+# Builds everything and serves an instance with a sample; prints one URL.
+up: web build
+	@ln -sf "$$(realpath "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent")" "$(CARGO_TARGET_DIR)/release/atelier-agent"
+	"$(CARGO_TARGET_DIR)/release/atelier" up $(UP)
 
 # Installs what is missing, where that can be done; elsewhere it says what suites will have to do without.
 setup:

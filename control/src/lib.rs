@@ -16,6 +16,7 @@ pub mod process_identity;
 pub mod proxy;
 pub mod reconcile;
 pub mod runtime;
+pub mod sample;
 pub mod server;
 pub mod spawn;
 pub mod store;

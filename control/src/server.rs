@@ -8,15 +8,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     agents::{self, AgentHub, ca::Ca},
     api,
-    app::services::Services,
+    app::{secrets::StudioSecrets, services::Services},
     clock::{SharedClock, SystemClock},
     instance::{Instance, InstanceError, write_private},
     proxy::{
         Listening, Proxy, ProxyConfig, ProxyParts, Role, RouteTable, Scheme,
+        feed::RouteFeed,
         over_app::{AgentTunnels, AppAuthorizer},
         serve_listener,
     },
-    wiring,
+    reconcile::studio::{LaunchContext, Limits, StudioReconciler},
+    runtime::Runtime,
+    wiring::{self, Opening},
 };
 
 /// How long work may go on after the end was asked for.
@@ -31,8 +34,10 @@ pub struct ServerConfig {
     pub data: PathBuf,
     /// Where people and their applications are served.
     pub listen: SocketAddr,
-    /// Where agents dial in.
+    /// Where agents dial in. Port 0: one is chosen, and taken again the next time, since agents that run come back to it.
     pub listen_agents: SocketAddr,
+    /// The agent's binary, which every studio gets.
+    pub agent: PathBuf,
     /// For install scripts and studios: proxies, package mirrors, CA bundle.
     pub environment: BTreeMap<String, String>,
     /// Told when the instance serves: addresses, and an administrator's key.
@@ -65,6 +70,7 @@ pub struct Server {
     agents_address: SocketAddr,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    runtime: Arc<dyn Runtime>,
     /// Let go of when everything else has ended.
     _instance: Instance,
 }
@@ -76,30 +82,62 @@ impl Server {
         let clock: SharedClock = Arc::new(SystemClock);
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let listener = bind(config.listen).await?;
-        let agents_listener = bind(config.listen_agents).await?;
+        let agents_listener = bind_agents(&instance, config.listen_agents).await?;
         let (address, agents_address) = (local(&listener)?, local(&agents_listener)?);
         let store = wiring::store(&instance).await?;
         let ca = Ca::open(&instance.path("agents"))?;
         let dialled = agents::dialled_address(agents_address);
-        let (hub, _wishes) =
+        let (hub, wishes) =
             AgentHub::new(ca, dialled, Arc::clone(&store), tasks.clone(), shutdown.clone());
-        let calls = Arc::clone(&hub) as _;
-        let services = wiring::open(&instance, store, &clock, calls, config.environment.clone())?;
+        let services = wiring::open(Opening {
+            instance: &instance,
+            store,
+            clock: &clock,
+            agents: Arc::clone(&hub) as _,
+            environment: config.environment.clone(),
+            tracker: tasks.clone(),
+            shutdown: shutdown.clone(),
+        })?;
         services.users.ensure_first_administrator(&login()).await?;
+        services.sync.end_abandoned_tasks().await?;
+        tasks.spawn(Arc::clone(&services.sync).fulfil_wishes(wishes));
         let listening = Arc::clone(&hub);
         tasks.spawn(async move { listening.listen(agents_listener).await });
 
         let authorizer =
             AppAuthorizer::new(Arc::clone(&services.login), Arc::clone(&services.studios));
+        let table = Arc::new(RouteTable::default());
         let parts = ProxyParts {
-            routes: Arc::new(RouteTable::default()),
+            routes: Arc::clone(&table),
             authorizer: Arc::new(authorizer),
-            tunnels: Arc::new(AgentTunnels(hub)),
+            tunnels: Arc::new(AgentTunnels(Arc::clone(&hub) as _)),
             clock,
             tracker: tasks.clone(),
             cancel: shutdown.clone(),
         };
         let proxy = Proxy::new(ProxyConfig::new(instance.secret("proxy.key")?), parts)?;
+        let runtime = wiring::runtime(&instance, &config.agent, config.environment)?;
+        let secrets = StudioSecrets::new(instance.secret("studios.key")?);
+        let feed = RouteFeed {
+            services: Arc::clone(&services),
+            agents: Arc::clone(&hub) as _,
+            runtime: Arc::clone(&runtime),
+            secrets: secrets.clone(),
+            table,
+            proxy: proxy.clone(),
+            tracker: tasks.clone(),
+        };
+        tasks.spawn(feed.run(shutdown.clone()));
+        let limits = Limits::default();
+        let reconciler = StudioReconciler::new(
+            Arc::clone(&services),
+            hub,
+            Arc::new(Arc::clone(&services.sync)),
+            Arc::clone(&runtime),
+            LaunchContext { secrets, drain_grace: limits.grace },
+            limits,
+        );
+        tasks.spawn(reconciler.run(shutdown.clone()));
         let pages = api::ui::router(&format!("http://*.localhost:{}", address.port()))
             .expect("a port number is good in a header");
         let router = api::router(Arc::clone(&services)).merge(pages);
@@ -108,12 +146,25 @@ impl Server {
         tasks.spawn(Arc::clone(&services.builds).run(shutdown.clone()));
 
         let url = format!("http://localhost:{}", address.port());
-        let server =
-            Self { url, services, address, agents_address, tasks, shutdown, _instance: instance };
+        let server = Self {
+            url,
+            services,
+            address,
+            agents_address,
+            tasks,
+            shutdown,
+            runtime,
+            _instance: instance,
+        };
         if let Some(file) = &config.ready_file {
             server.write_ready_file(file).await?;
         }
         Ok(server)
+    }
+
+    /// Who an instance begins with.
+    pub fn administrator() -> crate::domain::ids::Login {
+        login()
     }
 
     /// Where it is served.
@@ -132,7 +183,8 @@ impl Server {
         Ok(format!("{}/login/link/{token}", self.url))
     }
 
-    async fn write_ready_file(&self, file: &std::path::Path) -> Result<(), ServerError> {
+    /// Tells programs where the instance is, with an administrator's key.
+    pub async fn write_ready_file(&self, file: &std::path::Path) -> Result<(), ServerError> {
         let scope = crate::domain::user::Scope::Admin;
         let (_, key) = self.services.api_keys.issue(login(), "ready file", scope, None).await?;
         let apps = format!("http://{{port}}--{{studio}}.localhost:{}", self.address.port());
@@ -150,6 +202,10 @@ impl Server {
         if tokio::time::timeout(END, self.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.tasks.len(), "some work did not end in time");
         }
+        // Studios go on, so that whoever watches over them has no end to wait for.
+        let at_once = CancellationToken::new();
+        at_once.cancel();
+        self.runtime.close(at_once).await;
         self.services.store.close().await;
     }
 }
@@ -163,6 +219,30 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
         what: format!("{address} can't be listened on"),
         source,
     })
+}
+
+/// Binds to the port that was chosen before, if one was and it is free.
+async fn bind_agents(instance: &Instance, wanted: SocketAddr) -> Result<TcpListener, ServerError> {
+    if wanted.port() != 0 {
+        return bind(wanted).await;
+    }
+    let file = instance.path("agents.port");
+    let kept = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+    if let Some(port) = kept {
+        match TcpListener::bind(SocketAddr::new(wanted.ip(), port)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => {
+                tracing::warn!(port, %error, "agents that run may look for this server at another port");
+            }
+        }
+    }
+    let listener = bind(wanted).await?;
+    let port = local(&listener)?.port().to_string();
+    write_private(&file, port.as_bytes()).map_err(|source| ServerError::Io {
+        what: "the agents' port can't be kept".into(),
+        source,
+    })?;
+    Ok(listener)
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, ServerError> {

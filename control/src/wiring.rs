@@ -1,12 +1,13 @@
 //! The one place that names drivers and puts services together.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use images::compose::CompileContext;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{
-        agent_calls::AgentCalls,
+        agent_calls::{AgentCalls, SyncCalls},
         api_keys::ApiKeyService,
         audit::AuditLog,
         builds::BuildService,
@@ -16,6 +17,7 @@ use crate::{
         services::Services,
         starter_files::ZoneStarterFiles,
         studios::{StarterFiles, StudioRemains, StudioService},
+        sync::{SyncParts, SyncService},
         tasks::TaskService,
         templates::TemplateService,
         users::UserService,
@@ -24,6 +26,10 @@ use crate::{
     builder::{Builder, prefix::PrefixBuilder},
     clock::SharedClock,
     instance::Instance,
+    runtime::{
+        Runtime,
+        process::{ProcessConfig, ProcessRuntime},
+    },
     server::ServerError,
     store::{Store, sqlite::Sqlite},
     zones::{Zones, local::LocalZones},
@@ -34,14 +40,21 @@ pub async fn store(instance: &Instance) -> Result<Arc<dyn Store>, ServerError> {
     Ok(Arc::new(Sqlite::open(&instance.path("state.db")).await?))
 }
 
+/// What an instance's services are opened with.
+pub struct Opening<'a> {
+    pub instance: &'a Instance,
+    pub store: Arc<dyn Store>,
+    pub clock: &'a SharedClock,
+    pub agents: Arc<dyn AgentCalls>,
+    /// For install scripts: proxies, package mirrors, CA bundle.
+    pub environment: BTreeMap<String, String>,
+    pub tracker: TaskTracker,
+    pub shutdown: CancellationToken,
+}
+
 /// Services of an instance, on the drivers that it is configured with.
-pub fn open(
-    instance: &Instance,
-    store: Arc<dyn Store>,
-    clock: &SharedClock,
-    agents: Arc<dyn AgentCalls>,
-    environment: BTreeMap<String, String>,
-) -> Result<Arc<Services>, ServerError> {
+pub fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
+    let Opening { instance, store, clock, agents, environment, tracker, shutdown } = opening;
     let zones: Arc<dyn Zones> =
         Arc::new(LocalZones::new(instance.path("zones"), Arc::clone(clock)));
     let prefix = PrefixBuilder::open(&instance.path("prefix"), environment.clone());
@@ -56,25 +69,64 @@ pub fn open(
     let starter_files =
         Arc::new(ZoneStarterFiles::new(Arc::clone(&store), templates, Arc::clone(&zones)));
     let remains = Arc::new(RetireZones(Arc::clone(&zones)));
-    let (clock, builder) = (Arc::clone(clock), Arc::new(prefix));
-    Ok(services(store, clock, builder, context, starter_files, remains, agents, zones))
+    Ok(services(Parts {
+        store,
+        clock: Arc::clone(clock),
+        builder: Arc::new(prefix),
+        context,
+        starter_files,
+        remains,
+        agents,
+        zones,
+        tracker,
+        shutdown,
+    }))
+}
+
+/// Where studios of an instance run.
+pub fn runtime(
+    instance: &Instance,
+    agent: &Path,
+    environment: BTreeMap<String, String>,
+) -> Result<Arc<dyn Runtime>, ServerError> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |source| ServerError::Io { what, source }
+    };
+    let launcher = std::env::current_exe().map_err(failed("this program can't be found"))?;
+    let node_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let config = ProcessConfig {
+        root: instance.path("studios"),
+        images: instance.path("prefix").join("images"),
+        launcher,
+        agent: agent.to_owned(),
+        env: environment,
+        node_name,
+    };
+    let runtime = ProcessRuntime::open(config);
+    let runtime = runtime.map_err(failed("studios' folder, images or the agent can't be used"))?;
+    Ok(Arc::new(runtime))
+}
+
+/// What services are made of.
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub clock: SharedClock,
+    pub builder: Arc<dyn Builder>,
+    pub context: CompileContext,
+    pub starter_files: Arc<dyn StarterFiles>,
+    pub remains: Arc<dyn StudioRemains>,
+    pub agents: Arc<dyn AgentCalls>,
+    pub zones: Arc<dyn Zones>,
+    /// Gets what goes on behind requests; whoever made it waits for that.
+    pub tracker: TaskTracker,
+    pub shutdown: CancellationToken,
 }
 
 /// All services on a store.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is a different driver or port; a struct of them would be built once too"
-)]
-pub fn services(
-    store: Arc<dyn Store>,
-    clock: SharedClock,
-    builder: Arc<dyn Builder>,
-    context: CompileContext,
-    starter_files: Arc<dyn StarterFiles>,
-    remains: Arc<dyn StudioRemains>,
-    agents: Arc<dyn AgentCalls>,
-    zones: Arc<dyn Zones>,
-) -> Arc<Services> {
+pub fn services(parts: Parts) -> Arc<Services> {
+    let Parts { store, clock, builder, context, starter_files, remains, agents, .. } = parts;
+    let zone_files = parts.zones;
     let audit = AuditLog::new(Arc::clone(&store), Arc::clone(&clock));
     let with = || (Arc::clone(&store), Arc::clone(&clock), audit.clone());
     let (s, c, a) = with();
@@ -106,8 +158,19 @@ pub fn services(
         audit.clone(),
         Arc::clone(&projects),
         Arc::clone(&studios),
-        zones,
+        Arc::clone(&zone_files),
     );
+    let (s, _, a) = with();
+    let sync = SyncService::new(SyncParts {
+        store: s,
+        audit: a,
+        studios: Arc::clone(&studios),
+        tasks: Arc::clone(&tasks),
+        zones: zone_files,
+        agents: Arc::clone(&agents) as Arc<dyn SyncCalls>,
+        tracker: parts.tracker,
+        shutdown: parts.shutdown,
+    });
     let running = RunningService::new(Arc::clone(&studios), agents, audit.clone());
     Arc::new(Services {
         store,
@@ -123,5 +186,6 @@ pub fn services(
         studios,
         running,
         zones,
+        sync,
     })
 }

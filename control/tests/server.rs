@@ -15,6 +15,7 @@ fn config(data: &Path) -> ServerConfig {
         listen_agents: "127.0.0.1:0".parse().unwrap(),
         environment: BTreeMap::new(),
         ready_file: Some(data.join("ready.json")),
+        agent: std::env::current_exe().unwrap(),
     }
 }
 

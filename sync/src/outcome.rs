@@ -117,6 +117,8 @@ pub struct MassDeletion {
 pub struct Skipped {
     pub path: RelPath,
     pub reason: String,
+    /// It is of a kind that is never synchronised, such as a socket: nothing is missing.
+    pub special: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -15,6 +15,7 @@ pub mod projects;
 pub mod sessions;
 mod sse;
 pub mod studios;
+pub mod sync;
 pub mod tasks;
 pub mod templates;
 pub mod ui;
@@ -39,7 +40,7 @@ pub type State = Arc<Services>;
 #[openapi(
     info(title = "Atelier", description = "Personal coding environments for data teams.", license(name = "Apache-2.0")),
     servers((url = "/api/v1")),
-    components(schemas(problem::ProblemDetails)),
+    components(schemas(problem::ProblemDetails, crate::domain::sync::SyncResult)),
 )]
 struct Document;
 
@@ -53,6 +54,7 @@ fn resources() -> OpenApiRouter<State> {
         .merge(templates::routes())
         .merge(builds::routes())
         .merge(studios::routes())
+        .merge(sync::routes())
         .merge(sessions::routes())
         .merge(zones::routes())
         .merge(tasks::routes())

@@ -67,19 +67,21 @@ impl Server {
             tokio_util::task::TaskTracker::new(),
             tokio_util::sync::CancellationToken::new(),
         );
-        let services = wiring::services(
+        let services = wiring::services(wiring::Parts {
             store,
-            Arc::new(SystemClock),
+            clock: Arc::new(SystemClock),
             builder,
             context,
-            Arc::new(NoZones),
-            Arc::new(NoZones),
+            starter_files: Arc::new(NoZones),
+            remains: Arc::new(NoZones),
             agents,
-            Arc::new(crate::zones::local::LocalZones::new(
+            zones: Arc::new(crate::zones::local::LocalZones::new(
                 folder.path().join("zones"),
                 Arc::new(SystemClock),
             )),
-        );
+            tracker: tokio_util::task::TaskTracker::new(),
+            shutdown: tokio_util::sync::CancellationToken::new(),
+        });
         let login = "admin".parse().unwrap();
         services.users.ensure_first_administrator(&login).await.unwrap();
         let (_, admin) = services.api_keys.issue(login, "test", Scope::Admin, None).await.unwrap();

@@ -54,14 +54,7 @@ pub struct FileProgress {
     pub bytes: u64,
 }
 
-/// What a final synchronisation left behind.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FinalSync {
-    /// Files that could not be brought back, with the reason: while there are any, the pod's files must be kept.
-    pub left_behind: Vec<String>,
-    /// Conflicts that were kept as two files.
-    pub kept_both: u32,
-}
+pub use crate::domain::sync::FinalSync;
 
 /// A studio's files between its zones and its agent.
 #[async_trait]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     api_keys::ApiKeyService, audit::AuditLog, builds::BuildService, login::LoginService,
-    projects::ProjectService, running::RunningService, studios::StudioService, tasks::TaskService,
-    templates::TemplateService, users::UserService, zones::ZoneService,
+    projects::ProjectService, running::RunningService, studios::StudioService, sync::SyncService,
+    tasks::TaskService, templates::TemplateService, users::UserService, zones::ZoneService,
 };
 use crate::{clock::SharedClock, store::Store};
 
@@ -23,4 +23,5 @@ pub struct Services {
     pub studios: Arc<StudioService>,
     pub running: RunningService,
     pub zones: ZoneService,
+    pub sync: Arc<SyncService>,
 }

@@ -10,6 +10,7 @@ mod find;
 mod login;
 mod output;
 mod people;
+mod serve;
 mod studio;
 mod template;
 
@@ -35,6 +36,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs a control plane for this machine, with a sample to begin with.
+    Up(serve::UpArgs),
+    /// Runs a control plane.
+    Serve(serve::ServeArgs),
     Login(login::LoginArgs),
     #[command(subcommand)]
     Project(studio::ProjectVerb),
@@ -70,6 +75,9 @@ pub fn run(cli: Cli) -> ExitCode {
     if let Command::Confine(args) = &cli.command {
         fail(&confine::run(args));
         return ExitCode::FAILURE;
+    }
+    if let Some(done) = serve::intercept(&cli) {
+        return done;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(CliError::io("can't begin")).and_then(|runtime| {
@@ -108,7 +116,9 @@ async fn execute(
             clap_complete::generate(shell, &mut Cli::command(), "atelier", &mut script);
             output.bytes(&script)
         }
-        Command::Confine(_) => unreachable!("run() has taken it"),
+        Command::Confine(_) | Command::Up(_) | Command::Serve(_) => {
+            unreachable!("run() has taken it")
+        }
     }
 }
 

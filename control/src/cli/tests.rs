@@ -67,16 +67,21 @@ impl World {
             tokio_util::task::TaskTracker::new(),
             tokio_util::sync::CancellationToken::new(),
         );
-        let services = wiring::services(
+        let services = wiring::services(wiring::Parts {
             store,
-            clock.clone(),
+            clock: clock.clone(),
             builder,
             context,
-            zones.clone(),
-            zones,
+            starter_files: zones.clone(),
+            remains: zones,
             agents,
-            Arc::new(crate::zones::local::LocalZones::new(folder.path().join("zones"), clock)),
-        );
+            zones: Arc::new(crate::zones::local::LocalZones::new(
+                folder.path().join("zones"),
+                clock,
+            )),
+            tracker: tokio_util::task::TaskTracker::new(),
+            shutdown: tokio_util::sync::CancellationToken::new(),
+        });
         let admin: crate::domain::ids::Login = "admin".parse().unwrap();
         services.users.ensure_first_administrator(&admin).await.unwrap();
         let token = services.login.create_link(&admin).await.unwrap();

@@ -26,7 +26,7 @@ pub struct Launch {
 }
 
 /// A zone, or a folder of it, in the studio.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Mount {
     /// Unique in the studio, such as `notebooks`.
     pub id: String,

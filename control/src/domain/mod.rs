@@ -10,6 +10,7 @@ pub mod project;
 pub mod session;
 pub mod studio;
 pub mod subpath;
+pub mod sync;
 pub mod task;
 pub mod template;
 pub mod user;

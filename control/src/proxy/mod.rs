@@ -22,6 +22,7 @@ mod cookies;
 mod decide;
 pub mod dial;
 mod expect;
+pub mod feed;
 mod forward;
 mod guard;
 mod headers;

@@ -16,7 +16,7 @@ pub use accounts::{Accounts, LoginToken, TokenPurpose};
 pub use agents::{AgentCredential, AgentCredentials};
 pub use builds::{BuildLogLine, Builds};
 pub use projects::Projects;
-pub use studios::{Studios, SyncLedger};
+pub use studios::{DeclaredMounts, Studios, SyncLedger};
 pub use tasks::{Audit, Idempotency, IdempotentAnswer, Tasks};
 pub use templates::Templates;
 

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use super::Result;
 use crate::domain::{
     ids::{ProjectKey, StudioId, TaskId},
+    launch::Mount,
     studio::{DesiredState, Studio, StudioState},
+    sync::FinalSync,
 };
 
 #[async_trait]
@@ -31,9 +33,23 @@ pub trait Studios: Send + Sync {
     async fn studios_in(&self, states: &[StudioState]) -> Result<Vec<Studio>>;
 }
 
-/// Conflicts and questions that wait for an answer, per mount, as the API shows them.
+/// What an incarnation of a studio mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredMounts {
+    pub epoch: u64,
+    pub mounts: Vec<Mount>,
+    /// How its final synchronisation went; `None`: there was none yet.
+    pub last: Option<FinalSync>,
+}
+
+/// What is mounted, how it went, and conflicts and questions that wait for an answer, per mount, as the API shows them.
 #[async_trait]
 pub trait SyncLedger: Send + Sync {
+    /// Takes the place of what an older incarnation mounted.
+    async fn put_mounts(&self, studio: &StudioId, epoch: u64, mounts: &[Mount]) -> Result<()>;
+    async fn mounts(&self, studio: &StudioId) -> Result<Option<DeclaredMounts>>;
+    /// Only for the incarnation whose mounts are kept.
+    async fn put_final_sync(&self, studio: &StudioId, epoch: u64, last: &FinalSync) -> Result<()>;
     async fn put_open_issues(
         &self,
         studio: &StudioId,

@@ -94,6 +94,9 @@ pub struct Unknown {
     pub path: ::prost::bytes::Bytes,
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
+    /// It is of a kind that is never synchronised, such as a socket.
+    #[prost(bool, tag = "3")]
+    pub special: bool,
 }
 /// Server → studio: send these, in this order.
 #[derive(Clone, PartialEq, ::prost::Message)]

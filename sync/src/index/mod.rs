@@ -7,7 +7,7 @@
 mod hash;
 mod scan;
 
-pub(crate) use scan::{Scan, scan};
+pub(crate) use scan::{Scan, Unknown, scan};
 
 use crate::{entry::Entry, fs::Stamp};
 

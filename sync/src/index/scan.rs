@@ -37,12 +37,21 @@ impl Scanned {
     }
 }
 
+/// Why something is unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unknown {
+    /// For people.
+    pub reason: String,
+    /// It is of a kind that is never synchronised.
+    pub special: bool,
+}
+
 /// What a scan saw.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     pub entries: BTreeMap<RelPath, Scanned>,
     /// Neither these nor what is below them can be told; with the reason for people.
-    pub unknown: BTreeMap<RelPath, String>,
+    pub unknown: BTreeMap<RelPath, Unknown>,
     /// What the index has to learn.
     pub learned: Vec<(RelPath, Option<Known>)>,
 }
@@ -112,7 +121,7 @@ impl Scanner<'_> {
                     // It can't be named to the other side: the folder it is in is not complete.
                     if let Some(folder) = folder {
                         let reason = format!("{}: {error}", String::from_utf8_lossy(&name));
-                        self.seen.unknown.insert(folder.clone(), reason);
+                        self.unknown(folder.clone(), reason);
                     }
                     continue;
                 }
@@ -143,7 +152,8 @@ impl Scanner<'_> {
                 (Entry::Folder, found)
             }
             What::Special(special) => {
-                self.unknown(path, format!("{} is not synchronised", special.name()));
+                let reason = format!("{} is not synchronised", special.name());
+                self.seen.unknown.insert(path, Unknown { reason, special: true });
                 return Ok(());
             }
             What::Link => match self.root.link(&path) {
@@ -204,7 +214,7 @@ impl Scanner<'_> {
     }
 
     fn unknown(&mut self, path: RelPath, reason: String) {
-        self.seen.unknown.insert(path, reason);
+        self.seen.unknown.insert(path, Unknown { reason, special: false });
     }
 
     /// The index forgets what is no more there; not what could not be looked at.

@@ -8,6 +8,7 @@ use crate::{
     RelPath,
     entry::Tree,
     error::Error,
+    index::Unknown,
     wire::{self, Pipe},
 };
 
@@ -19,7 +20,7 @@ pub(super) struct Listed {
     pub tree: Tree,
     /// Only of what was told.
     pub modified_ms: BTreeMap<RelPath, i64>,
-    pub unknown: BTreeMap<RelPath, String>,
+    pub unknown: BTreeMap<RelPath, Unknown>,
 }
 
 /// `base`: what the listing is told against.
@@ -38,7 +39,8 @@ pub(super) fn receive(pipe: &mut Pipe<'_>, base: Option<&Tree>) -> Result<Listed
             listed.tree.remove(&wire::path(path)?);
         }
         for unknown in part.unknown {
-            listed.unknown.insert(wire::path(&unknown.path)?, unknown.reason);
+            let (reason, special) = (unknown.reason, unknown.special);
+            listed.unknown.insert(wire::path(&unknown.path)?, Unknown { reason, special });
         }
         if listed.tree.len() > MOST_ENTRIES || listed.unknown.len() > MOST_ENTRIES {
             return Err(Error::protocol(format!("more than {MOST_ENTRIES} entries")));

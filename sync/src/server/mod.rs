@@ -142,7 +142,11 @@ pub fn run(
     };
     let skipped = here.seen.unknown.iter().chain(&listed.unknown);
     outcome.skipped = skipped
-        .map(|(path, reason)| Skipped { path: path.clone(), reason: reason.clone() })
+        .map(|(path, unknown)| Skipped {
+            path: path.clone(),
+            reason: unknown.reason.clone(),
+            special: unknown.special,
+        })
         .collect();
     let mut run = Run {
         here: &here,
@@ -219,6 +223,6 @@ impl Run<'_> {
     }
 
     fn skip(&mut self, operation: &Operation, reason: String) {
-        self.outcome.skipped.push(Skipped { path: operation.path.clone(), reason });
+        self.outcome.skipped.push(Skipped { path: operation.path.clone(), reason, special: false });
     }
 }

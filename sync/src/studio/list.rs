@@ -33,10 +33,13 @@ pub(super) fn send(
         }
         flush_full(&mut listing, &mut bytes, pipe)?;
     }
-    for (path, reason) in &here.seen.unknown {
-        let unknown = pb::Unknown { path: path.as_bytes().to_vec().into(), reason: reason.clone() };
-        listing.unknown.push(unknown);
-        bytes += path.as_bytes().len() + reason.len() + FRAME_BYTES;
+    for (path, unknown) in &here.seen.unknown {
+        bytes += path.as_bytes().len() + unknown.reason.len() + FRAME_BYTES;
+        listing.unknown.push(pb::Unknown {
+            path: path.as_bytes().to_vec().into(),
+            reason: unknown.reason.clone(),
+            special: unknown.special,
+        });
         flush_full(&mut listing, &mut bytes, pipe)?;
     }
     for (path, entry) in base.into_iter().flatten() {

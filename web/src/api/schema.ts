@@ -355,6 +355,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studios/{id}/conflicts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Conflicts and questions that the last synchronisations left open. */
+        get: operations["listConflicts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/conflicts/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Both versions of a conflict, with their difference where they are text. */
+        get: operations["compareConflict"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/studios/{id}/exec": {
         parameters: {
             query?: never;
@@ -515,6 +549,26 @@ export interface paths {
         put?: never;
         /** Wants the studio stopped; its files are brought back. */
         post: operations["stopStudio"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Synchronises the files of a running studio. The task's result is a `SyncResult`; with `wait`, the answer is the task as soon
+         *     as it has ended or the time is over.
+         */
+        post: operations["synchronise"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1045,6 +1099,43 @@ export interface components {
             /** @description Only where one commit was asked for. */
             changes?: components["schemas"]["CommitChange"][] | null;
         };
+        /** @description Both versions of a conflict, for a person to compare. */
+        Comparison: {
+            /** @description Some version is no text, or is larger than 1 MiB: there is no diff. */
+            binary: boolean;
+            base?: string | null;
+            server?: string | null;
+            studio?: string | null;
+            /** @description Unified: from the server's version to the studio's. */
+            diff?: string | null;
+            /** @description A three-way merge would be clean. */
+            merge_clean: boolean;
+        };
+        /** @description Both sides changed it, and nobody decided yet. Neither side was touched. */
+        Conflict: {
+            mount: string;
+            /** @description For people: bytes that are no text are replaced. */
+            path: string;
+            path_base64: string;
+            /** @description `edit_edit`, `deleted_on_server`, `deleted_in_studio` or `kind`. */
+            kind: string;
+            server?: null | components["schemas"]["ConflictVersion"];
+            studio?: null | components["schemas"]["ConflictVersion"];
+            /** @description BLAKE3 of what both had before. */
+            base?: string | null;
+            /** @description Names the two versions. */
+            token: string;
+        };
+        ConflictVersion: {
+            kind: components["schemas"]["FileKind"];
+            /** Format: int64 */
+            size: number;
+            executable: boolean;
+            /** Format: date-time */
+            modified_at?: string | null;
+            /** @description Who changed it last, where that is known. */
+            author?: string | null;
+        };
         Credentials: {
             login: components["schemas"]["Login"];
             password: string;
@@ -1347,8 +1438,26 @@ export interface components {
             /** @description For `after` of the next page; null: this is the last. */
             next?: string | null;
         };
+        /**
+         * @description How a conflict ends.
+         * @enum {string}
+         */
+        KeepChoice: "studio" | "server" | "both" | "merge";
         /** @description A user's login name, or a service account's. */
         Login: string;
+        /** @description One side lost so much that nothing was deleted on the other. */
+        MassDeletion: {
+            mount: string;
+            /** @description `server` or `studio`. */
+            side: string;
+            /** Format: int64 */
+            deletions: number;
+            /**
+             * Format: int64
+             * @description Files that both had before.
+             */
+            of: number;
+        };
         /** @description The caller's own account. */
         Me: {
             login: components["schemas"]["Login"];
@@ -1361,6 +1470,23 @@ export interface components {
         };
         MembersBody: {
             members: components["schemas"]["Login"][];
+        };
+        MountResult: {
+            mount: string;
+            zone: string;
+            to_server: components["schemas"]["PathChange"][];
+            to_studio: components["schemas"]["PathChange"][];
+            conflicts: components["schemas"]["Conflict"][];
+            questions: components["schemas"]["MassDeletion"][];
+            skipped: components["schemas"]["SkippedPath"][];
+            /** @description Conflict copies that were made. */
+            kept_both: string[];
+            /** Format: int64 */
+            bytes_sent: number;
+            /** Format: int64 */
+            bytes_received: number;
+            /** Format: int64 */
+            took_ms: number;
         };
         NewApiKey: {
             label: string;
@@ -1404,10 +1530,22 @@ export interface components {
             admin?: boolean;
             groups?: components["schemas"]["GroupName"][];
         };
+        /** @description What waits for an answer. */
+        OpenIssues: {
+            conflicts: components["schemas"]["Conflict"][];
+            questions: components["schemas"]["MassDeletion"][];
+        };
         PasswordChange: {
             /** @description The present one; anything where none is set. */
             old?: string;
             new: string;
+        };
+        PathChange: {
+            /** @description For people: bytes that are no text are replaced. */
+            path: string;
+            /** @description `created`, `modified` or `deleted`. */
+            change: string;
+            folder: boolean;
         };
         /** @description One thing that is wrong with what a user sent. */
         Problem: {
@@ -1446,6 +1584,15 @@ export interface components {
             description: string;
             permissions: components["schemas"]["Grant"][];
             my_right?: null | components["schemas"]["Right"];
+        };
+        /** @description How a conflict ends. One of `path` and `path_base64` names it. */
+        ResolutionBody: {
+            mount: string;
+            path?: string | null;
+            path_base64?: string | null;
+            keep: components["schemas"]["KeepChoice"];
+            /** @description Of the conflict as it was seen: where it is another one by now, it is reported anew. */
+            token?: string | null;
         };
         ResourceView: {
             path: string;
@@ -1488,6 +1635,12 @@ export interface components {
             signal: components["schemas"]["SignalName"];
         };
         SignalName: number | string;
+        SkippedPath: {
+            path: string;
+            reason: string;
+            /** @description It is of a kind that is never synchronised, such as a socket. */
+            special: boolean;
+        };
         /** @enum {string} */
         StepStatus: "began" | "progress" | "done" | "failed";
         /** @description What is to change; what is left out stays. */
@@ -1526,6 +1679,38 @@ export interface components {
             /** @description Its template has a newer image than the one it runs. */
             restart_to_update: boolean;
             my_right: components["schemas"]["StudioRight"];
+        };
+        /** @description A synchronisation; everything may be left out. */
+        SyncBody: {
+            /** @default both */
+            direction: components["schemas"]["SyncDirection"];
+            /**
+             * @description Ids of mounts; without it: all.
+             * @default null
+             */
+            mounts: string[] | null;
+            /** @default [] */
+            resolutions: components["schemas"]["ResolutionBody"][];
+            /**
+             * @description Mounts whose mass deletion was meant.
+             * @default []
+             */
+            allow_mass_deletion: string[];
+            /**
+             * @description Mounts whose mass deletion was not meant: the files come back.
+             * @default []
+             */
+            undo_mass_deletion: string[];
+        };
+        /**
+         * @description Which side's changes move.
+         * @enum {string}
+         */
+        SyncDirection: "both" | "pull" | "push" | "check";
+        /** @description What a synchronisation did and could not do. */
+        SyncResult: {
+            mounts: components["schemas"]["MountResult"][];
+            commits: components["schemas"]["ZoneCommit"][];
         };
         Task: {
             id: components["schemas"]["TaskId"];
@@ -1637,6 +1822,12 @@ export interface components {
             etag?: string | null;
             path?: string | null;
             commit?: string | null;
+            warnings: string[];
+        };
+        /** @description A change that reached a versioned zone. */
+        ZoneCommit: {
+            zone: string;
+            commit: string;
             warnings: string[];
         };
         ZoneFileView: {
@@ -2490,6 +2681,64 @@ export interface operations {
             };
         };
     };
+    listConflicts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenIssues"];
+                };
+            };
+        };
+    };
+    compareConflict: {
+        parameters: {
+            query: {
+                mount: string;
+                path?: string;
+                path_base64?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     exec: {
         parameters: {
             query?: never;
@@ -2808,6 +3057,48 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Task"];
                 };
+            };
+        };
+    };
+    synchronise: {
+        parameters: {
+            query?: {
+                /** @description Seconds, at most 300. */
+                wait?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SyncBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use images::launch::{self, LaunchSpec};
 
 use crate::{
+    app::secrets::StudioSecrets,
     domain::{
         launch::{Action, Concurrency, Entrypoint, Launch, Mount, Probe, Readiness, RestartPolicy},
         permission::Right,
@@ -23,18 +24,11 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// What all launches of this installation share.
 #[derive(Clone)]
 pub struct LaunchContext {
-    /// Secrets of studios are derived from this key, so that they survive restarts without being kept.
-    pub secret_key: [u8; 32],
+    pub secrets: StudioSecrets,
     pub drain_grace: Duration,
 }
 
 impl LaunchContext {
-    /// The studio's own secret: opens its applications, and nothing else.
-    pub fn studio_secret(&self, studio: &Studio) -> String {
-        let hash = blake3::keyed_hash(&self.secret_key, format!("studio {}", studio.id).as_bytes());
-        hash.to_hex().to_string()
-    }
-
     /// What the agent of this pod is told to run. `owners_right`: what the studio's owner may do in its project.
     pub(super) fn launch(
         &self,
@@ -44,7 +38,7 @@ impl LaunchContext {
         owners_right: Right,
     ) -> Launch {
         let browser_path = format!("/code-studios/{}/{}", studio.project, studio.id);
-        let secret = self.studio_secret(studio);
+        let secret = self.secrets.of(&studio.id);
         let env = environment(spec, studio, placement, &browser_path);
         let entrypoint = |entrypoint: &launch::Entrypoint| Entrypoint {
             id: entrypoint.id.clone(),

@@ -17,6 +17,7 @@ use crate::{
     app::{
         AppError,
         ports::{Agents, FileProgress, FileSync, FinalSync},
+        secrets::StudioSecrets,
         services::Services,
         studios::{StarterFiles, StudioRemains},
     },
@@ -315,16 +316,18 @@ impl Server {
             folder.path().join("zones"),
             Arc::new(SystemClock),
         ));
-        let services = wiring::services(
+        let services = wiring::services(wiring::Parts {
             store,
-            Arc::new(SystemClock),
+            clock: Arc::new(SystemClock),
             builder,
             context,
-            starter,
+            starter_files: starter,
             remains,
             agents,
             zones,
-        );
+            tracker: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        });
         let login: Login = "admin".parse().unwrap();
         services.users.ensure_first_administrator(&login).await.unwrap();
         let admin = Principal { login, admin: true, groups: [].into(), scope: Scope::Admin };
@@ -352,7 +355,10 @@ impl Server {
     }
 
     fn reconcile(&self) {
-        let context = LaunchContext { secret_key: [7; 32], drain_grace: Duration::from_secs(1) };
+        let context = LaunchContext {
+            secrets: StudioSecrets::new([7; 32]),
+            drain_grace: Duration::from_secs(1),
+        };
         let (agents, files, runtime) = (
             Arc::clone(&self.machine) as _,
             Arc::clone(&self.machine) as _,

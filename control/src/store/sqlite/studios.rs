@@ -11,9 +11,11 @@ use super::{
 use crate::{
     domain::{
         ids::{BuildId, ProjectKey, StudioId, TaskId},
+        launch::Mount,
         studio::{DesiredState, Studio, StudioState},
+        sync::FinalSync,
     },
-    store::{Result, StoreError, Studios, SyncLedger},
+    store::{DeclaredMounts, Result, StoreError, Studios, SyncLedger},
 };
 
 fn studio(row: &SqliteRow) -> Result<Studio> {
@@ -149,6 +151,47 @@ impl Studios for Sqlite {
 
 #[async_trait]
 impl SyncLedger for Sqlite {
+    async fn put_mounts(&self, studio: &StudioId, epoch: u64, mounts: &[Mount]) -> Result<()> {
+        query(
+            "INSERT INTO studio_mounts (studio, epoch, mounts) VALUES (?, ?, ?) \
+             ON CONFLICT (studio) DO UPDATE SET mounts = excluded.mounts, epoch = excluded.epoch, \
+             final = CASE WHEN epoch = excluded.epoch THEN final END",
+        )
+        .bind(studio.as_str())
+        .bind(signed(epoch))
+        .bind(to_json(&mounts))
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    async fn mounts(&self, studio: &StudioId) -> Result<Option<DeclaredMounts>> {
+        let row = query("SELECT epoch, mounts, final FROM studio_mounts WHERE studio = ?")
+            .bind(studio.as_str())
+            .fetch_optional(&self.read)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let last = match get::<Option<String>>(&row, "final")? {
+            Some(_) => Some(json(&row, "final")?),
+            None => None,
+        };
+        Ok(Some(DeclaredMounts {
+            epoch: number(&row, "epoch")?,
+            mounts: json(&row, "mounts")?,
+            last,
+        }))
+    }
+
+    async fn put_final_sync(&self, studio: &StudioId, epoch: u64, last: &FinalSync) -> Result<()> {
+        query("UPDATE studio_mounts SET final = ? WHERE studio = ? AND epoch = ?")
+            .bind(to_json(last))
+            .bind(studio.as_str())
+            .bind(signed(epoch))
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
     async fn put_open_issues(
         &self,
         studio: &StudioId,

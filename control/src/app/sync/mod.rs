@@ -1,0 +1,68 @@
+//! Studios' files between their zones and their agents: when, by whom, and what is told of it. How is the engine's business.
+//!
+//! ```text
+//! start, stop ──(ports::FileSync)──┐
+//! agents' wishes ──────────────────┤
+//! people, as a task ───────────────┴─▶ run: lock zone → engine ⇄ agent → commit
+//! ```
+//! Invariants: one synchronisation of a studio at a time; nobody else writes to a zone meanwhile; whatever reached a
+//! versioned zone is a commit, also when the run broke off; a run goes on to a safe point although its caller is gone.
+
+mod ask;
+mod compare;
+mod incarnation;
+mod link;
+mod report;
+mod run;
+mod wishes;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{agent_calls::SyncCalls, audit::AuditLog, studios::StudioService, tasks::TaskService};
+use crate::{domain::ids::StudioId, store::Store, zones::Zones};
+
+/// Synchronises.
+pub struct SyncService {
+    store: Arc<dyn Store>,
+    audit: AuditLog,
+    studios: Arc<StudioService>,
+    tasks: Arc<TaskService>,
+    zones: Arc<dyn Zones>,
+    agents: Arc<dyn SyncCalls>,
+    /// One synchronisation of a studio at a time.
+    busy: Mutex<HashMap<StudioId, Arc<tokio::sync::Mutex<()>>>>,
+    tracker: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+/// What it is made of.
+pub struct SyncParts {
+    pub store: Arc<dyn Store>,
+    pub audit: AuditLog,
+    pub studios: Arc<StudioService>,
+    pub tasks: Arc<TaskService>,
+    pub zones: Arc<dyn Zones>,
+    pub agents: Arc<dyn SyncCalls>,
+    /// Gets what goes on behind a request; whoever made it waits for that.
+    pub tracker: TaskTracker,
+    pub shutdown: CancellationToken,
+}
+
+impl SyncService {
+    pub fn new(parts: SyncParts) -> Arc<Self> {
+        let SyncParts { store, audit, studios, tasks, zones, agents, tracker, shutdown } = parts;
+        let busy = Mutex::default();
+        Arc::new(Self { store, audit, studios, tasks, zones, agents, busy, tracker, shutdown })
+    }
+
+    fn turn(&self, studio: &StudioId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut busy = self.busy.lock().expect("nobody panics while they hold this");
+        busy.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(busy.entry(studio.clone()).or_default())
+    }
+}

@@ -1,0 +1,135 @@
+//! One mount, from the lock to the commit.
+
+use std::{path::PathBuf, sync::Arc};
+
+use sync::{CancelFlag, Context, Exclusions, Outcome, Progress, Request, ServerSide};
+use tokio::sync::watch;
+
+use super::{SyncService, link::AgentLink};
+use crate::{
+    app::AppError,
+    domain::{
+        launch::Mount,
+        studio::Studio,
+        zone_files::{Author, NewCommit, ZonePath},
+    },
+};
+
+/// What a run of one mount came to.
+pub(super) struct MountRun {
+    pub outcome: Result<Outcome, sync::Error>,
+    /// Also where the run broke off.
+    pub commit: Option<NewCommit>,
+}
+
+/// Ends a run whose caller is gone.
+struct EndOnDrop(CancelFlag);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl SyncService {
+    /// Synchronises one mount. Dropping the future ends the run at its next safe point; the zone stays locked until then.
+    pub(super) async fn run_mount(
+        self: &Arc<Self>,
+        studio: &Studio,
+        mount: &Mount,
+        request: Request,
+        author: Author,
+        progress: watch::Sender<Progress>,
+    ) -> Result<MountRun, AppError> {
+        let cancel = CancelFlag::default();
+        let end = EndOnDrop(cancel.clone());
+        let (service, studio, mount) = (Arc::clone(self), studio.clone(), mount.clone());
+        let run = self.tracker.spawn(async move {
+            service.locked(&studio, &mount, request, &author, progress, cancel).await
+        });
+        let shutdown = self.shutdown.clone();
+        let stop = CancelFlag::clone(&end.0);
+        let watch = async move {
+            shutdown.cancelled().await;
+            stop.cancel();
+            std::future::pending::<()>().await;
+        };
+        let done = tokio::select! {
+            done = run => done,
+            () = watch => return Err(AppError::conflict("the server is stopped")),
+        };
+        drop(end);
+        done.map_err(|error| AppError::internal("the synchronisation", error))?
+    }
+
+    async fn locked(
+        &self,
+        studio: &Studio,
+        mount: &Mount,
+        request: Request,
+        author: &Author,
+        progress: watch::Sender<Progress>,
+        cancel: CancelFlag,
+    ) -> Result<MountRun, AppError> {
+        let exclusions = Exclusions::parse(mount.exclusions.iter().map(String::as_str))
+            .map_err(|error| AppError::invalid("exclusions", error.to_string()))?;
+        let guard = self.zones.lock(&mount.zone).await?;
+        let folders = self.zones.folders(&mount.zone).await?;
+        let mount_name = blake3::hash(mount.id.as_bytes()).to_hex();
+        let side = ServerSide {
+            root: part(folders.root, &mount.sub_folder)?,
+            state_dir: folders.state.join(studio.id.as_str()).join(mount_name.as_str()),
+            trash: folders.trash,
+            one_way: mount.one_way,
+            exclusions,
+            studio_label: studio.name.clone(),
+        };
+        let run_id = format!("{}-{}-{}", studio.id, studio.epoch, mount.id);
+        let pipe = self.agents.exchange(&studio.id, &mount.id, &run_id).await?;
+        let context = Context { cancel, ..Context::system() };
+        let outcome = tokio::task::spawn_blocking(move || {
+            let mut link = AgentLink(pipe);
+            let mut told = |now: Progress| {
+                // Nobody may be watching.
+                progress.send_replace(now);
+            };
+            sync::run(&side, &request, &mut link, &context, &mut told)
+        });
+        let outcome =
+            outcome.await.map_err(|error| AppError::internal("the synchronisation", error))?;
+        let subject = format!("Synchronise from studio {}", studio.name);
+        let commit = self.zones.commit(&guard, &mount.zone, author, &subject).await?;
+        Ok(MountRun { outcome, commit })
+    }
+}
+
+/// A folder of a zone, reached over no link: what is in a zone is its users', and may be one.
+fn part(root: PathBuf, sub_folder: &str) -> Result<PathBuf, AppError> {
+    let path = ZonePath::try_from(sub_folder.trim_matches('/').as_bytes())?;
+    let mut at = root;
+    for name in path.components() {
+        at.push(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));
+        if at.is_symlink() {
+            return Err(AppError::conflict(format!(
+                "{sub_folder} is mounted, but a symbolic link is in its way in the zone"
+            )));
+        }
+    }
+    Ok(at)
+}
+
+/// For people: why a run broke off.
+pub(super) fn why(error: &sync::Error) -> AppError {
+    match error {
+        sync::Error::Link { source: sync::LinkError::Gone } | sync::Error::Cancelled => {
+            AppError::Unreachable { why: error.chain() }
+        }
+        sync::Error::Link { .. } | sync::Error::Protocol { .. } => {
+            AppError::conflict(error.chain())
+        }
+        sync::Error::Io { .. } | sync::Error::State { .. } => AppError::conflict(format!(
+            "the files could not all be synchronised: {}",
+            error.chain()
+        )),
+    }
+}
