@@ -8,8 +8,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     agents::{self, AgentHub, ca::Ca},
     api,
-    app::{secrets::StudioSecrets, services::Services},
+    app::{logs::LogKeeper, secrets::StudioSecrets, services::Services},
     clock::{SharedClock, SystemClock},
+    domain::app_url::AppUrls,
     instance::{Instance, InstanceError, write_private},
     proxy::{
         Listening, Proxy, ProxyConfig, ProxyParts, Role, RouteTable, Scheme,
@@ -95,6 +96,10 @@ impl Server {
             clock: &clock,
             agents: Arc::clone(&hub) as _,
             environment: config.environment.clone(),
+            app_urls: AppUrls {
+                scheme: "http".into(),
+                domain: format!("localhost:{}", address.port()),
+            },
             tracker: tasks.clone(),
             shutdown: shutdown.clone(),
         })?;
@@ -128,6 +133,14 @@ impl Server {
             tracker: tasks.clone(),
         };
         tasks.spawn(feed.run(shutdown.clone()));
+        let keeper = LogKeeper {
+            kept: Arc::clone(&services.kept_logs),
+            store: Arc::clone(&services.store),
+            studios: Arc::clone(&services.studios),
+            agents: Arc::clone(&hub) as _,
+            tracker: tasks.clone(),
+        };
+        tasks.spawn(keeper.run(shutdown.clone()));
         let limits = Limits::default();
         let reconciler = StudioReconciler::new(
             Arc::clone(&services),

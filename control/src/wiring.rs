@@ -1,6 +1,10 @@
 //! The one place that names drivers and puts services together.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use images::compose::CompileContext;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -12,6 +16,8 @@ use crate::{
         audit::AuditLog,
         builds::BuildService,
         login::LoginService,
+        logs::KeptLogs,
+        ports::Agents,
         projects::ProjectService,
         running::RunningService,
         services::Services,
@@ -25,6 +31,7 @@ use crate::{
     },
     builder::{Builder, prefix::PrefixBuilder},
     clock::SharedClock,
+    domain::app_url::AppUrls,
     instance::Instance,
     runtime::{
         Runtime,
@@ -48,13 +55,15 @@ pub struct Opening<'a> {
     pub agents: Arc<dyn AgentCalls>,
     /// For install scripts: proxies, package mirrors, CA bundle.
     pub environment: BTreeMap<String, String>,
+    pub app_urls: AppUrls,
     pub tracker: TaskTracker,
     pub shutdown: CancellationToken,
 }
 
 /// Services of an instance, on the drivers that it is configured with.
 pub fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
-    let Opening { instance, store, clock, agents, environment, tracker, shutdown } = opening;
+    let Opening { instance, store, clock, agents, environment, app_urls, tracker, shutdown } =
+        opening;
     let zones: Arc<dyn Zones> =
         Arc::new(LocalZones::new(instance.path("zones"), Arc::clone(clock)));
     let prefix = PrefixBuilder::open(&instance.path("prefix"), environment.clone());
@@ -78,6 +87,8 @@ pub fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
         remains,
         agents,
         zones,
+        app_urls,
+        logs: instance.path("logs"),
         tracker,
         shutdown,
     }))
@@ -118,6 +129,9 @@ pub struct Parts {
     pub remains: Arc<dyn StudioRemains>,
     pub agents: Arc<dyn AgentCalls>,
     pub zones: Arc<dyn Zones>,
+    pub app_urls: AppUrls,
+    /// Folder of logs that outlive their pods.
+    pub logs: PathBuf,
     /// Gets what goes on behind requests; whoever made it waits for that.
     pub tracker: TaskTracker,
     pub shutdown: CancellationToken,
@@ -171,7 +185,10 @@ pub fn services(parts: Parts) -> Arc<Services> {
         tracker: parts.tracker,
         shutdown: parts.shutdown,
     });
-    let running = RunningService::new(Arc::clone(&studios), agents, audit.clone());
+    let kept_logs = Arc::new(KeptLogs::new(parts.logs));
+    let views = Arc::clone(&agents) as Arc<dyn Agents>;
+    let running =
+        RunningService::new(Arc::clone(&studios), agents, audit.clone(), Arc::clone(&kept_logs));
     Arc::new(Services {
         store,
         clock,
@@ -187,5 +204,8 @@ pub fn services(parts: Parts) -> Arc<Services> {
         running,
         zones,
         sync,
+        agents: views,
+        app_urls: parts.app_urls,
+        kept_logs,
     })
 }

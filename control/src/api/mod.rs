@@ -3,17 +3,22 @@
 //! Handlers translate: from requests to calls of `app`, from what it answers to JSON. Nothing is decided here.
 
 pub mod api_keys;
+pub mod attach;
+pub mod audit;
 pub mod auth;
 pub mod blocks;
 pub mod builds;
 mod caller;
+pub mod container_files;
 pub mod health;
 mod idempotency;
+pub mod logs;
 pub mod page;
 pub mod problem;
 pub mod projects;
 pub mod sessions;
 mod sse;
+pub mod studio_view;
 pub mod studios;
 pub mod sync;
 pub mod tasks;
@@ -56,6 +61,10 @@ fn resources() -> OpenApiRouter<State> {
         .merge(studios::routes())
         .merge(sync::routes())
         .merge(sessions::routes())
+        .merge(attach::routes())
+        .merge(logs::routes())
+        .merge(container_files::routes())
+        .merge(audit::routes())
         .merge(zones::routes())
         .merge(tasks::routes())
         .merge(health::routes())

@@ -50,6 +50,11 @@ impl ApiError {
         }))
     }
 
+    /// What a client is told.
+    pub(super) const fn details(&self) -> &ProblemDetails {
+        &self.0
+    }
+
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", "The request is malformed", detail.into())
     }

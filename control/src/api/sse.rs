@@ -32,12 +32,20 @@ pub(super) fn event<T: Serialize>(name: &str, id: Option<u64>, data: &T) -> Even
     }
 }
 
-/// A stream of events as an answer; an error ends it with an event `error`.
+/// A stream of events as an answer; an error is its last event, `error`, with what a problem says.
 pub(super) fn answer(
     events: impl Stream<Item = Result<Event>> + Send + 'static,
 ) -> Sse<impl Stream<Item = std::result::Result<Event, Infallible>>> {
-    let events = events.map(|event| {
-        Ok(event.unwrap_or_else(|error| Event::default().event("error").data(format!("{error:?}"))))
+    let events = events.scan(false, |ended, event| {
+        let event = if *ended {
+            None
+        } else {
+            Some(Ok(event.unwrap_or_else(|error| {
+                *ended = true;
+                self::event("error", None, error.details())
+            })))
+        };
+        std::future::ready(event)
     });
     Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }

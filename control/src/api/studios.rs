@@ -4,9 +4,11 @@ use axum::{
     Json,
     extract::{Path, Query, State as Extract, rejection::JsonRejection},
     http::StatusCode,
+    response::IntoResponse,
 };
+use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use tokio::sync::broadcast::error::RecvError;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -14,12 +16,14 @@ use super::{
     caller::Caller,
     page::{Items, PageQuery},
     problem::Result,
+    sse,
+    studio_view::{StudioView, show},
 };
 use crate::{
-    app::{AppError, studios::StudioRight},
+    app::studios::StudioRight,
     domain::{
-        ids::{Login, ProjectKey, StudioId, TaskId, TemplateId},
-        studio::{DesiredState, Studio, StudioState},
+        ids::{Login, TemplateId},
+        studio::Studio,
         task::Task,
     },
 };
@@ -31,6 +35,8 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(get_studio, change_studio, delete_studio))
         .routes(routes!(start_studio))
         .routes(routes!(stop_studio))
+        .routes(routes!(restart_studio))
+        .routes(routes!(studio_events))
 }
 
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -49,29 +55,6 @@ pub struct StudioChangeBody {
     pub owner: Option<Login>,
 }
 
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct StudioView {
-    pub id: StudioId,
-    pub project: ProjectKey,
-    pub name: String,
-    pub owner: Login,
-    pub template: TemplateId,
-    pub template_label: String,
-    pub state: StudioState,
-    pub desired: DesiredState,
-    /// Why the last start failed.
-    pub failure: Option<String>,
-    /// The task that starts or stops it, or did so last.
-    pub task: Option<TaskId>,
-    #[serde(with = "time::serde::rfc3339")]
-    pub created_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub started_at: Option<OffsetDateTime>,
-    /// Its template has a newer image than the one it runs.
-    pub restart_to_update: bool,
-    pub my_right: StudioRight,
-}
-
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
@@ -81,34 +64,10 @@ struct Filter {
     owner: Option<String>,
 }
 
-async fn view(services: &State, studio: Studio, my_right: StudioRight) -> Result<StudioView> {
-    let store = &services.store;
-    let template = store.template(&studio.template).await.map_err(AppError::from)?;
-    let newest = store.good_build(&studio.template).await.map_err(AppError::from)?;
-    let restart_to_update =
-        studio.state == StudioState::Running && newest.map(|build| build.id) != studio.build;
-    Ok(StudioView {
-        id: studio.id,
-        project: studio.project,
-        name: studio.name,
-        owner: studio.owner,
-        template: studio.template,
-        template_label: template.map(|template| template.label).unwrap_or_default(),
-        state: studio.state,
-        desired: studio.desired,
-        failure: studio.failure,
-        task: studio.task,
-        created_at: studio.created_at,
-        started_at: studio.started_at,
-        restart_to_update,
-        my_right,
-    })
-}
-
 async fn views(services: &State, studios: Vec<(Studio, StudioRight)>) -> Result<Vec<StudioView>> {
     let mut views = Vec::with_capacity(studios.len());
     for (studio, right) in studios {
-        views.push(view(services, studio, right).await?);
+        views.push(show(services, studio, right).await?);
     }
     Ok(views)
 }
@@ -138,7 +97,7 @@ async fn create_studio(
 ) -> Result<(StatusCode, Json<StudioView>)> {
     let Json(body) = body?;
     let studio = services.studios.create(&who, &key.parse()?, &body.name, &body.template).await?;
-    Ok((StatusCode::CREATED, Json(view(&services, studio, StudioRight::Use).await?)))
+    Ok((StatusCode::CREATED, Json(show(&services, studio, StudioRight::Use).await?)))
 }
 
 /// All studios that the caller may see.
@@ -165,7 +124,7 @@ async fn get_studio(
 ) -> Result<Json<StudioView>> {
     let studio = services.studios.get(&who, &id.parse()?, StudioRight::See).await?;
     let right = services.studios.right_of(&who, &studio).await?.unwrap_or(StudioRight::See);
-    Ok(Json(view(&services, studio, right).await?))
+    Ok(Json(show(&services, studio, right).await?))
 }
 
 /// Renames a studio or hands it over.
@@ -180,7 +139,7 @@ async fn change_studio(
     let Json(StudioChangeBody { name, owner }) = body?;
     let studio = services.studios.change(&who, &id.parse()?, name, owner).await?;
     let right = services.studios.right_of(&who, &studio).await?.unwrap_or(StudioRight::See);
-    Ok(Json(view(&services, studio, right).await?))
+    Ok(Json(show(&services, studio, right).await?))
 }
 
 #[utoipa::path(delete, path = "/studios/{id}", operation_id = "deleteStudio", tag = "studios", params(("id" = String, Path)),
@@ -214,4 +173,49 @@ async fn stop_studio(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Task>)> {
     Ok((StatusCode::ACCEPTED, Json(services.studios.stop(&who, &id.parse()?).await?)))
+}
+
+/// Stops a running studio and starts it again, with the newest image; the answer is the task of the new start.
+#[utoipa::path(post, path = "/studios/{id}/restart", operation_id = "restartStudio", tag = "studios", params(("id" = String, Path)),
+    responses((status = 202, body = Task), (status = 409)))]
+async fn restart_studio(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Task>)> {
+    Ok((StatusCode::ACCEPTED, Json(services.studios.restart(&who, &id.parse()?).await?)))
+}
+
+/// The studio as an event `studio`, now and after every change.
+#[utoipa::path(get, path = "/studios/{id}/events", operation_id = "studioEvents", tag = "studios", params(("id" = String, Path)),
+    responses((status = 200, body = StudioView, content_type = "text/event-stream"), (status = 404)))]
+async fn studio_events(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse> {
+    let id: crate::domain::ids::StudioId = id.parse()?;
+    let changes = services.studios.changes();
+    services.studios.get(&who, &id, StudioRight::See).await?;
+    let begin = (services, who, id, changes, true);
+    let events = stream::unfold(begin, |(services, who, id, mut changes, first)| async move {
+        if !first {
+            loop {
+                match changes.recv().await {
+                    Ok(changed) if changed != id => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => break,
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        }
+        let shown = async {
+            let studio = services.studios.get(&who, &id, StudioRight::See).await?;
+            let right = services.studios.right_of(&who, &studio).await?;
+            show(&services, studio, right.unwrap_or(StudioRight::See)).await
+        };
+        let event = shown.await.map(|studio| sse::event("studio", None, &studio));
+        Some((event, (services, who, id, changes, false)))
+    });
+    // An error, such as that it was deleted, is told and ends the stream.
+    Ok(sse::answer(events))
 }

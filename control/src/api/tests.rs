@@ -79,6 +79,11 @@ impl Server {
                 folder.path().join("zones"),
                 Arc::new(SystemClock),
             )),
+            app_urls: crate::domain::app_url::AppUrls {
+                scheme: "http".into(),
+                domain: "localhost".into(),
+            },
+            logs: folder.path().join("logs"),
             tracker: tokio_util::task::TaskTracker::new(),
             shutdown: tokio_util::sync::CancellationToken::new(),
         });

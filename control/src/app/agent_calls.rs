@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use tokio::{io::DuplexStream, sync::mpsc};
 
-use super::AppError;
+use super::{AppError, ports::Agents};
 use crate::domain::{
     ids::StudioId,
     session::{
@@ -69,9 +69,9 @@ pub struct Input {
 }
 
 /// All of them.
-pub trait AgentCalls: SessionCalls + EntrypointCalls + FileCalls + SyncCalls {}
+pub trait AgentCalls: Agents + SessionCalls + EntrypointCalls + FileCalls + SyncCalls {}
 
-impl<T: SessionCalls + EntrypointCalls + FileCalls + SyncCalls> AgentCalls for T {}
+impl<T: Agents + SessionCalls + EntrypointCalls + FileCalls + SyncCalls> AgentCalls for T {}
 
 /// One-off commands, shells and runs of actions.
 #[async_trait]

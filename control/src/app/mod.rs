@@ -6,6 +6,7 @@ pub mod audit;
 pub mod builds;
 pub mod error;
 pub mod login;
+pub mod logs;
 pub mod ports;
 pub mod projects;
 pub mod running;

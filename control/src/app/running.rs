@@ -10,6 +10,7 @@ use super::{
     AppError,
     agent_calls::{ActionRun, AgentCalls, Input, Pieces},
     audit::AuditLog,
+    logs::{self, KeptLogs},
     studios::{StudioRight, StudioService},
 };
 use crate::{
@@ -41,11 +42,17 @@ pub struct RunningService {
     studios: Arc<StudioService>,
     agents: Arc<dyn AgentCalls>,
     audit: AuditLog,
+    kept_logs: Arc<KeptLogs>,
 }
 
 impl RunningService {
-    pub fn new(studios: Arc<StudioService>, agents: Arc<dyn AgentCalls>, audit: AuditLog) -> Self {
-        Self { studios, agents, audit }
+    pub fn new(
+        studios: Arc<StudioService>,
+        agents: Arc<dyn AgentCalls>,
+        audit: AuditLog,
+        kept_logs: Arc<KeptLogs>,
+    ) -> Self {
+        Self { studios, agents, audit, kept_logs }
     }
 
     /// Only its owner is in a studio.
@@ -238,7 +245,21 @@ impl RunningService {
         query: &LogQuery,
     ) -> Result<Pieces<LogPiece>, AppError> {
         self.enter(who, id).await?;
-        self.agents.read_log(id, entrypoint, query).await
+        if self.agents.watch(id).borrow().connected {
+            return self.agents.read_log(id, entrypoint, query).await;
+        }
+        // What was kept of the last pod. When each line came is not known.
+        let kept = self.kept_logs.read(id, entrypoint);
+        let kept = kept.ok_or_else(|| AppError::not_found("log of", entrypoint))?;
+        let last = query.tail.map_or(kept.as_slice(), |lines| logs::tail(&kept, lines as usize));
+        let chunk = LogPiece::Chunk {
+            offset: 0,
+            channel: Channel::Stdout,
+            at: time::OffsetDateTime::UNIX_EPOCH,
+            restart: 0,
+            data: Bytes::copy_from_slice(last),
+        };
+        Ok(futures_util::stream::iter([Ok(chunk)]).boxed())
     }
 
     pub async fn control_entrypoint(

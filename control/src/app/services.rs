@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{
     api_keys::ApiKeyService, audit::AuditLog, builds::BuildService, login::LoginService,
-    projects::ProjectService, running::RunningService, studios::StudioService, sync::SyncService,
-    tasks::TaskService, templates::TemplateService, users::UserService, zones::ZoneService,
+    logs::KeptLogs, ports::Agents, projects::ProjectService, running::RunningService,
+    studios::StudioService, sync::SyncService, tasks::TaskService, templates::TemplateService,
+    users::UserService, zones::ZoneService,
 };
-use crate::{clock::SharedClock, store::Store};
+use crate::{clock::SharedClock, domain::app_url::AppUrls, store::Store};
 
 pub struct Services {
     pub store: Arc<dyn Store>,
@@ -24,4 +25,7 @@ pub struct Services {
     pub running: RunningService,
     pub zones: ZoneService,
     pub sync: Arc<SyncService>,
+    pub agents: Arc<dyn Agents>,
+    pub app_urls: AppUrls,
+    pub kept_logs: Arc<KeptLogs>,
 }

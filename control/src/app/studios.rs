@@ -254,6 +254,25 @@ impl StudioService {
         self.want(who, studio, DesiredState::Stopped).await
     }
 
+    /// Stops a running studio and starts it again, with the newest image. The answer is the task of the new start.
+    pub async fn restart(&self, who: &Principal, id: &StudioId) -> Result<Task, AppError> {
+        let mut studio = self.get(who, id, StudioRight::Manage).await?;
+        if studio.state == StudioState::Stopped {
+            return self.start(who, id).await;
+        }
+        if studio.state != StudioState::Running || studio.desired != DesiredState::Running {
+            return Err(AppError::conflict("it is being started or stopped: wait for that"));
+        }
+        let (task, _) = self.tasks.create(TaskKind::StartStudio, &studio.id, &who.login).await?;
+        self.store.set_desired(&studio.id, DesiredState::Running, &task.id).await?;
+        // A studio that is stopping and wanted running is stopped first, then started.
+        studio.state = StudioState::Stopping;
+        self.store.set_actual(&studio).await?;
+        self.audit.record(&who.login, "studio.restart", &studio.id, &studio.name).await?;
+        self.touch(&studio.id);
+        Ok(task)
+    }
+
     async fn want(
         &self,
         who: &Principal,

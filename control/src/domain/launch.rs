@@ -42,6 +42,11 @@ pub struct Mount {
     pub shadow: bool,
 }
 
+/// The id of the mount that has a target: targets are unique in a studio.
+pub fn mount_id(target: &str) -> String {
+    target.trim_matches('/').replace('/', "-")
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entrypoint {
     pub id: String,

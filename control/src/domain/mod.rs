@@ -1,6 +1,7 @@
 //! Words of the product as types: what exists, what states it may be in, who may do what. No I/O.
 
 pub mod agent;
+pub mod app_url;
 pub mod audit;
 pub mod build;
 pub mod ids;

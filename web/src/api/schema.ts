@@ -38,6 +38,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Newest first. */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/auth/login": {
         parameters: {
             query?: never;
@@ -389,6 +406,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studios/{id}/entrypoints/{entrypoint}/{verb}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Restarts, stops or starts an entrypoint (`verb`). */
+        post: operations["controlEntrypoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The studio as an event `studio`, now and after every change. */
+        get: operations["studioEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/studios/{id}/exec": {
         parameters: {
             query?: never;
@@ -400,6 +451,76 @@ export interface paths {
         put?: never;
         /** Runs a command in one round trip; at most 8 MiB of output. */
         post: operations["exec"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["listContainerFiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/files/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["readContainerFile"];
+        /** Writes a file as a whole. */
+        put: operations["writeContainerFile"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/logs/{entrypoint}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * An entrypoint's log: as text, or as events `chunk` and `gap` for `Accept: text/event-stream`. When the pod is gone, what was
+         *     kept of it.
+         */
+        get: operations["readLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stops a running studio and starts it again, with the newest image; the answer is the task of the new start. */
+        post: operations["restartStudio"];
         delete?: never;
         options?: never;
         head?: never;
@@ -430,6 +551,23 @@ export interface paths {
             cookie?: never;
         };
         get: operations["getSession"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/sessions/{sid}/attach": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Joins a session over a WebSocket: output from an offset on, input and size of the terminal. */
+        get: operations["attachSession"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1036,6 +1174,17 @@ export interface components {
             /** @description The key itself; only in the answer that makes it. */
             key?: string | null;
         };
+        /** @description Who did what. */
+        AuditView: {
+            /** Format: date-time */
+            at: string;
+            login: components["schemas"]["Login"];
+            /** @description Such as `studio.start`. */
+            action: string;
+            /** @description What it was done to. */
+            subject: string;
+            detail: string;
+        };
         BlockView: {
             type: string;
             title: string;
@@ -1136,6 +1285,20 @@ export interface components {
             /** @description Who changed it last, where that is known. */
             author?: string | null;
         };
+        ContainerFileView: {
+            /** @description For people: bytes that are no text are replaced. */
+            name: string;
+            name_base64: string;
+            kind: components["schemas"]["FileKind"];
+            /** Format: int64 */
+            size: number;
+            /** Format: int32 */
+            mode: number;
+            /** Format: date-time */
+            modified_at: string;
+            /** @description Of a symbolic link. */
+            link_target?: string | null;
+        };
         Credentials: {
             login: components["schemas"]["Login"];
             password: string;
@@ -1223,6 +1386,21 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. */
+        Items_AuditView: {
+            items: {
+                /** Format: date-time */
+                at: string;
+                login: components["schemas"]["Login"];
+                /** @description Such as `studio.start`. */
+                action: string;
+                /** @description What it was done to. */
+                subject: string;
+                detail: string;
+            }[];
+            /** @description For `after` of the next page; null: this is the last. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
         Items_BlockView: {
             items: {
                 type: string;
@@ -1270,6 +1448,25 @@ export interface components {
                 files: number;
                 /** @description Only where one commit was asked for. */
                 changes?: components["schemas"]["CommitChange"][] | null;
+            }[];
+            /** @description For `after` of the next page; null: this is the last. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Items_ContainerFileView: {
+            items: {
+                /** @description For people: bytes that are no text are replaced. */
+                name: string;
+                name_base64: string;
+                kind: components["schemas"]["FileKind"];
+                /** Format: int64 */
+                size: number;
+                /** Format: int32 */
+                mode: number;
+                /** Format: date-time */
+                modified_at: string;
+                /** @description Of a symbolic link. */
+                link_target?: string | null;
             }[];
             /** @description For `after` of the next page; null: this is the last. */
             next?: string | null;
@@ -1348,6 +1545,17 @@ export interface components {
                 /** @description Its template has a newer image than the one it runs. */
                 restart_to_update: boolean;
                 my_right: components["schemas"]["StudioRight"];
+                entrypoints: components["schemas"]["StudioEntrypoint"][];
+                actions: components["schemas"]["StudioAction"][];
+                mounts: components["schemas"]["StudioMount"][];
+                /** @description Events of the start, while it starts. */
+                start_progress: components["schemas"]["TaskEvent"][];
+                /** @description Conflicts that wait for an answer. */
+                conflicts: number;
+                /** @description Questions that wait for an answer. */
+                questions: number;
+                /** @description What its agent wants people to know, newest last. */
+                notices: string[];
             }[];
             /** @description For `after` of the next page; null: this is the last. */
             next?: string | null;
@@ -1585,6 +1793,8 @@ export interface components {
             permissions: components["schemas"]["Grant"][];
             my_right?: null | components["schemas"]["Right"];
         };
+        /** @enum {string} */
+        ReadinessLevel: "unknown" | "started" | "listening" | "ready" | "degraded" | "backing_off" | "exited" | "stopped";
         /** @description How a conflict ends. One of `path` and `path_base64` names it. */
         ResolutionBody: {
             mount: string;
@@ -1643,13 +1853,54 @@ export interface components {
         };
         /** @enum {string} */
         StepStatus: "began" | "progress" | "done" | "failed";
+        StudioAction: {
+            id: string;
+            name: string;
+            inputs: components["schemas"]["StudioActionInput"][];
+            /** @description What a second run does while one runs: `refuse`, `queue` or `parallel`. */
+            concurrency: string;
+        };
+        StudioActionInput: {
+            name: string;
+            label: string;
+            /** @description `text`, `number`, `boolean` or `choice`. */
+            type: string;
+            required: boolean;
+            default: string;
+            choices: string[];
+        };
         /** @description What is to change; what is left out stays. */
         StudioChangeBody: {
             name?: string | null;
             owner?: null | components["schemas"]["Login"];
         };
+        StudioEntrypoint: {
+            id: string;
+            label: string;
+            /** Format: int32 */
+            port?: number | null;
+            /** @description It is a tab of the studio. */
+            exposed: boolean;
+            /** @description Absolute, for a browser; while the studio is not stopped. */
+            url?: string | null;
+            readiness: components["schemas"]["ReadinessLevel"];
+            /** Format: date-time */
+            since?: string | null;
+            reason?: string | null;
+            /** Format: int32 */
+            restarts: number;
+        };
         /** @description A studio. */
         StudioId: string;
+        StudioMount: {
+            id: string;
+            /** @description Such as `project:DEMO:notebooks`. */
+            zone: string;
+            target: string;
+            sub_folder: string;
+            one_way: boolean;
+            live: boolean;
+        };
         /**
          * @description What somebody may do with a studio; each includes those before it.
          * @enum {string}
@@ -1660,6 +1911,7 @@ export interface components {
          * @enum {string}
          */
         StudioState: "STOPPED" | "STARTING" | "RUNNING" | "STOPPING";
+        /** @description A user's instance of a template in a project. */
         StudioView: {
             id: components["schemas"]["StudioId"];
             project: components["schemas"]["ProjectKey"];
@@ -1679,6 +1931,17 @@ export interface components {
             /** @description Its template has a newer image than the one it runs. */
             restart_to_update: boolean;
             my_right: components["schemas"]["StudioRight"];
+            entrypoints: components["schemas"]["StudioEntrypoint"][];
+            actions: components["schemas"]["StudioAction"][];
+            mounts: components["schemas"]["StudioMount"][];
+            /** @description Events of the start, while it starts. */
+            start_progress: components["schemas"]["TaskEvent"][];
+            /** @description Conflicts that wait for an answer. */
+            conflicts: number;
+            /** @description Questions that wait for an answer. */
+            questions: number;
+            /** @description What its agent wants people to know, newest last. */
+            notices: string[];
         };
         /** @description A synchronisation; everything may be left out. */
         SyncBody: {
@@ -1926,6 +2189,36 @@ export interface operations {
                 content?: never;
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description Most items of the answer, 1 to 1,000; 100 by default. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_AuditView"];
+                };
+            };
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2739,6 +3032,60 @@ export interface operations {
             };
         };
     };
+    controlEntrypoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                entrypoint: string;
+                verb: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    studioEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["StudioView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     exec: {
         parameters: {
             query?: never;
@@ -2769,6 +3116,168 @@ export interface operations {
                 content?: never;
             };
             502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    listContainerFiles: {
+        parameters: {
+            query?: {
+                /** @description Absolute, or relative to the workspace. */
+                path?: string;
+                /** @description Most items of the answer; 1,000 by default. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ContainerFileView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readContainerFile: {
+        parameters: {
+            query?: {
+                /** @description Absolute, or relative to the workspace. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    writeContainerFile: {
+        parameters: {
+            query?: {
+                /** @description Absolute, or relative to the workspace. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContainerFileView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readLog: {
+        parameters: {
+            query?: {
+                /** @description Stay for what comes. */
+                follow?: boolean;
+                /** @description Only what was written since then (RFC 3339). */
+                since?: string;
+                /** @description Only the last lines. */
+                tail?: number;
+                /** @description Offset to go on from. */
+                after?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+                entrypoint: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    restartStudio: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2853,6 +3362,35 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Session"];
                 };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    attachSession: {
+        parameters: {
+            query?: {
+                /** @description Offset in the session's output. */
+                from?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+                sid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             404: {
                 headers: {

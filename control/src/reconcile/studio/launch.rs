@@ -7,7 +7,10 @@ use images::launch::{self, LaunchSpec};
 use crate::{
     app::secrets::StudioSecrets,
     domain::{
-        launch::{Action, Concurrency, Entrypoint, Launch, Mount, Probe, Readiness, RestartPolicy},
+        launch::{
+            Action, Concurrency, Entrypoint, Launch, Mount, Probe, Readiness, RestartPolicy,
+            mount_id,
+        },
         permission::Right,
         studio::Studio,
         zone::{ZoneKind, ZoneRef},
@@ -170,7 +173,7 @@ fn mounts(spec: &LaunchSpec, studio: &Studio, owners_right: Right) -> Vec<Mount>
         let of_project = matches!(kind.scope(), crate::domain::zone::ZoneScope::Project);
         let one_way = mount.one_way || (of_project && owners_right < Right::Write);
         Some(Mount {
-            id: mount.target.trim_matches('/').replace('/', "-"),
+            id: mount_id(&mount.target),
             zone: ZoneRef::of_studio(kind, &studio.project, &studio.id, &studio.owner),
             sub_folder: mount.sub_folder.clone(),
             target: mount.target.clone(),

@@ -325,6 +325,11 @@ impl Server {
             remains,
             agents,
             zones,
+            app_urls: crate::domain::app_url::AppUrls {
+                scheme: "http".into(),
+                domain: "localhost".into(),
+            },
+            logs: folder.path().join("logs"),
             tracker: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         });
