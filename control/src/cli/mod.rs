@@ -6,22 +6,23 @@
 mod client;
 mod config;
 pub mod error;
+mod events;
 mod find;
 mod login;
 mod output;
 mod people;
+mod progress;
 mod serve;
+mod streams;
 mod studio;
 mod template;
+mod zone;
 
-use std::{
-    io::{Read, Write},
-    process::ExitCode,
-};
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use self::{config::Global, error::CliError, output::Output};
+use self::{config::Global, error::CliError, output::Output, streams::Input};
 use crate::runtime::process::confine::{self, ConfineArgs};
 
 /// Personal coding environments for data teams.
@@ -56,6 +57,8 @@ enum Command {
         verb: studio::StudioVerb,
     },
     #[command(subcommand)]
+    Zone(zone::ZoneVerb),
+    #[command(subcommand)]
     User(people::UserVerb),
     #[command(subcommand)]
     Group(people::GroupVerb),
@@ -81,7 +84,10 @@ pub fn run(cli: Cli) -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(CliError::io("can't begin")).and_then(|runtime| {
-        runtime.block_on(execute(cli, &mut std::io::stdin(), &mut std::io::stdout()))
+        let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+        let screen = out.is_terminal() && err.is_terminal();
+        let output = &mut Output { json: cli.global.json, out: &mut out, err: &mut err, screen };
+        runtime.block_on(execute(cli, Box::new(std::io::stdin()), output))
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,21 +99,17 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 /// A verb, with standard input and output as arguments.
-async fn execute(
-    cli: Cli,
-    input: &mut (dyn Read + Send),
-    out: &mut (dyn Write + Send),
-) -> Result<(), CliError> {
+async fn execute(cli: Cli, mut input: Input, output: &mut Output<'_>) -> Result<(), CliError> {
     let global = cli.global;
-    let output = &mut Output { json: global.json, out };
     match cli.command {
-        Command::Login(args) => login::run(&global, args, input, output).await,
+        Command::Login(args) => login::run(&global, args, &mut *input, output).await,
         Command::Project(verb) => studio::project(&global.client()?, verb, output).await,
         Command::Template(verb) => template::template(&global.client()?, verb, output).await,
         Command::Build(verb) => template::build(&global.client()?, verb, output).await,
         Command::Studio { project, verb } => {
             studio::studio(&global.client()?, project.as_deref(), verb, output).await
         }
+        Command::Zone(verb) => zone::zone(&global.client()?, verb, input, output).await,
         Command::User(verb) => people::user(&global.client()?, verb, output).await,
         Command::Group(verb) => people::group(&global.client()?, verb, output).await,
         Command::Apikey(verb) => people::key(&global.client()?, verb, output).await,

@@ -9,7 +9,12 @@ use super::error::CliError;
 /// Where answers go, and in which form.
 pub(super) struct Output<'a> {
     pub json: bool,
+    /// Answers.
     pub out: &'a mut (dyn Write + Send),
+    /// How it goes, and what is wrong.
+    pub err: &'a mut (dyn Write + Send),
+    /// Both are a person's screen.
+    pub screen: bool,
 }
 
 impl std::fmt::Debug for Output<'_> {
@@ -55,12 +60,23 @@ impl Output<'_> {
         if self.json { Ok(()) } else { self.line(&harmless(text)) }
     }
 
+    /// Several lines from the server, such as a diff. For people only.
+    pub(super) fn text(&mut self, text: &str) -> Result<(), CliError> {
+        text.lines().try_for_each(|line| self.say(&line.replace('\t', "    ")))
+    }
+
+    /// A remark beside the answer, in every form.
+    pub(super) fn note(&mut self, text: &str) -> Result<(), CliError> {
+        writeln!(self.err, "{}", harmless(text)).map_err(CliError::io("can't write to stderr"))
+    }
+
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
         written.map_err(CliError::io("can't write the answer"))
     }
 
-    fn value(&mut self, value: &Value) -> Result<(), CliError> {
+    /// As JSON, whatever the form.
+    pub(super) fn value(&mut self, value: &Value) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(value)?;
         self.line(&text)
     }
@@ -70,7 +86,7 @@ impl Output<'_> {
     }
 }
 
-fn cell(item: &Value, name: &str) -> String {
+pub(super) fn cell(item: &Value, name: &str) -> String {
     match item.get(name) {
         None | Some(Value::Null) => "-".into(),
         Some(Value::String(text)) => harmless(text),
@@ -79,6 +95,6 @@ fn cell(item: &Value, name: &str) -> String {
 }
 
 /// Names come from other users: what would move the cursor or set colours is shown, not obeyed.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
-    client::{self, Client},
+    client::Client,
     error::CliError,
     find::find,
     output::Output,
+    progress::{follow, succeeded},
 };
 
 const FIELDS: &[&str] = &["id", "project", "name", "owner", "template_label", "state", "failure"];
@@ -43,14 +43,20 @@ pub(super) enum StudioVerb {
         #[arg(short, long)]
         template: String,
     },
-    /// Starts one.
+    /// Starts one, and shows how it goes until it runs.
     Start {
         studio: String,
         #[command(flatten)]
         wait: Wait,
     },
-    /// Stops one.
+    /// Stops one, once its files are back on the server.
     Stop {
+        studio: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Stops one and starts it again, with its template's newest image.
+    Restart {
         studio: String,
         #[command(flatten)]
         wait: Wait,
@@ -61,9 +67,9 @@ pub(super) enum StudioVerb {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Wait {
-    /// Waits until it is done.
+    /// Answers with the task at once.
     #[arg(long)]
-    wait: bool,
+    no_wait: bool,
     /// Longest time to wait, in seconds.
     #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     timeout: u64,
@@ -113,11 +119,14 @@ pub(super) async fn studio(
         StudioVerb::Stop { studio, wait } => {
             ordered(client, &id(studio).await?, "stop", &wait, output).await
         }
+        StudioVerb::Restart { studio, wait } => {
+            ordered(client, &id(studio).await?, "restart", &wait, output).await
+        }
         StudioVerb::Delete { studio } => client.delete(&["studios", &id(studio).await?]).await,
     }
 }
 
-/// Gives an order, and sees to its end where that is asked for.
+/// Gives an order, and sees to its end unless that is not asked for.
 async fn ordered(
     client: &Client,
     studio: &str,
@@ -125,32 +134,12 @@ async fn ordered(
     wait: &Wait,
     output: &mut Output<'_>,
 ) -> Result<(), CliError> {
-    let mut task = client.post(&["studios", studio, order], &Value::Null).await?;
-    if wait.wait {
-        let id = task.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let longest = Duration::from_secs(wait.timeout);
-        let ended = tokio::time::timeout(longest, end_of(client, &id)).await;
-        task = ended.map_err(|_| CliError::Failed {
-            why: format!("task {id} goes on after {} s", wait.timeout),
-        })??;
+    let task = client.post(&["studios", studio, order], &Value::Null).await?;
+    if wait.no_wait {
+        return output.item(&task, TASK_FIELDS);
     }
+    let id = task.get("id").and_then(Value::as_str).unwrap_or_default();
+    let task = follow(client, id, Duration::from_secs(wait.timeout), output).await?;
     output.item(&task, TASK_FIELDS)?;
-    match (wait.wait, task.get("state").and_then(Value::as_str)) {
-        (false, _) | (true, Some("succeeded")) => Ok(()),
-        (true, _) => {
-            let why = task.get("failure").and_then(Value::as_str).unwrap_or("it was cancelled");
-            Err(CliError::Failed { why: why.into() })
-        }
-    }
-}
-
-/// Asks until the task has ended; the server answers when it has, or after some seconds.
-async fn end_of(client: &Client, id: &str) -> Result<Value, CliError> {
-    loop {
-        let request = client.request(Method::GET, &["tasks", id]).query(&[("wait", "20")]);
-        let task = client::json(request).await?;
-        if task.get("state").and_then(Value::as_str) != Some("running") {
-            return Ok(task);
-        }
-    }
+    succeeded(&task)
 }

@@ -28,6 +28,11 @@ pub(super) enum TemplateVerb {
         #[arg(short, long)]
         file: PathBuf,
     },
+    /// Says what is wrong with a YAML or JSON file, and keeps nothing.
+    Validate {
+        #[arg(short, long)]
+        file: PathBuf,
+    },
     /// Builds its image.
     Build {
         template: String,
@@ -87,6 +92,7 @@ pub(super) async fn template(
             let request = request.header(header::CONTENT_TYPE, "application/yaml").body(text);
             output.item(&client::json(request).await?, FIELDS)
         }
+        TemplateVerb::Validate { file } => validate(client, &file, output).await,
         TemplateVerb::Build { template, follow, no_cache } => {
             let path = ["templates", &id(template).await?, "builds"];
             let build = client.post(&path, &json!({"no_cache": no_cache})).await?;
@@ -119,6 +125,28 @@ pub(super) async fn template(
         TemplateVerb::Delete { template } => {
             client.delete(&["templates", &id(template).await?]).await
         }
+    }
+}
+
+/// Problems are the answer, and an exit code for scripts.
+async fn validate(
+    client: &Client,
+    file: &std::path::Path,
+    output: &mut Output<'_>,
+) -> Result<(), CliError> {
+    let text = fs::read_to_string(file).map_err(reading(file))?;
+    let spec: Value = serde_norway::from_str(&text)
+        .map_err(|error| CliError::usage(format!("{} is not YAML: {error}", file.display())))?;
+    let verdict = client.post(&["templates", "validate"], &json!({"spec": spec})).await?;
+    let problems = verdict.get("problems").and_then(Value::as_array).cloned().unwrap_or_default();
+    if output.json {
+        output.value(&verdict)?;
+    } else if !problems.is_empty() {
+        output.items(&problems, &["block", "field", "reason"])?;
+    }
+    match problems.len() {
+        0 => output.say("The template is valid."),
+        count => Err(CliError::usage(format!("{} has problems: {count}", file.display()))),
     }
 }
 

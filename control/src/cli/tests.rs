@@ -1,15 +1,17 @@
 //! The verbs against a real server on a real store.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc};
+use std::{fs, io::Cursor, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc};
 
 use clap::Parser as _;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
-use super::{Cli, execute};
+use super::{Cli, execute, output::Output};
 use crate::{
     app::{
         AppError,
+        services::Services,
         studios::{StarterFiles, StudioRemains},
     },
     builder::prefix::PrefixBuilder,
@@ -36,11 +38,15 @@ impl StudioRemains for NoZones {
     }
 }
 
+mod starts;
+mod zones;
+
 struct World {
     folder: tempfile::TempDir,
     server: String,
     key: String,
     link: String,
+    services: Arc<Services>,
     _serving: JoinSet<()>,
 }
 
@@ -94,34 +100,55 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
         let mut serving = JoinSet::new();
-        let router = crate::api::router(services);
+        let router = crate::api::router(Arc::clone(&services));
         serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        serving.spawn(Arc::clone(&services.builds).run(CancellationToken::new()));
         let link = format!("{server}/login/link/{token}");
-        Self { folder, server, key, link, _serving: serving }
+        Self { folder, server, key, link, services, _serving: serving }
     }
 
     fn config(&self) -> PathBuf {
         self.folder.path().join("kept/config.json")
     }
 
-    async fn typed(&self, words: &[&str], mut input: &[u8]) -> Ended {
+    async fn typed(&self, words: &[&str], input: &[u8]) -> Ended {
+        self.whole(words, input).await.0
+    }
+
+    /// As [`Self::typed`], with what was written to standard error.
+    async fn whole(&self, words: &[&str], input: &[u8]) -> (Ended, String) {
         let config = self.config();
         let all = [&["atelier", "--config", config.to_str().unwrap()], words].concat();
         let cli = match Cli::try_parse_from(all) {
             Ok(cli) => cli,
-            Err(error) => return Ended(2, error.to_string()),
+            Err(error) => return (Ended(2, error.to_string()), String::new()),
         };
-        let mut out = Vec::new();
-        match execute(cli, &mut input, &mut out).await {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let json = cli.global.json;
+        let output = &mut Output { json, out: &mut out, err: &mut err, screen: false };
+        let done = execute(cli, Box::new(Cursor::new(input.to_vec())), output).await;
+        let ended = match done {
             Ok(()) => Ended(0, String::from_utf8(out).unwrap()),
             Err(error) => Ended(error.code(), error.to_string()),
-        }
+        };
+        (ended, String::from_utf8(err).unwrap())
     }
 
     /// With the administrator's key.
     async fn call(&self, words: &[&str]) -> Ended {
         let who = ["--server", &self.server, "--api-key", &self.key];
         self.typed(&[&who, words].concat(), b"").await
+    }
+
+    /// The same, with what was written to standard error.
+    async fn calls(&self, words: &[&str]) -> (Ended, String) {
+        let who = ["--server", &self.server, "--api-key", &self.key];
+        self.whole(&[&who, words].concat(), b"").await
+    }
+
+    async fn piped(&self, words: &[&str], input: &[u8]) -> Ended {
+        let who = ["--server", &self.server, "--api-key", &self.key];
+        self.typed(&[&who, words].concat(), input).await
     }
 
     async fn json(&self, words: &[&str]) -> Value {
@@ -211,6 +238,13 @@ async fn refusals_have_their_codes_and_say_what_is_wrong() {
     fs::write(&file, "label: T\nblocks:\n- type: jupyterlab\n  port: 1\n").unwrap();
     let Ended(code, why) = world.call(&["template", "apply", "-f", file.to_str().unwrap()]).await;
     assert_eq!((code, why.contains("block 0, port:")), (2, true), "{why}");
+    let validate = ["template", "validate", "-f", file.to_str().unwrap()];
+    let Ended(code, why) = world.call(&validate).await;
+    assert_eq!((code, why.contains("problems: 1")), (2, true), "{why}");
+    fs::write(&file, "label: T\nblocks: []\n").unwrap();
+    assert_eq!(world.json(&validate).await["problems"], serde_json::json!([]));
+    fs::write(&file, "label: [").unwrap();
+    assert_eq!(world.call(&validate).await.0, 2);
     let nobody = ["--server", "http://127.0.0.1:1", "--api-key", "x", "project", "list"];
     assert_eq!(world.typed(&nobody, b"").await.0, 1);
     let path = ["--server", &world.server, "--api-key", &world.key, "project", "get", "../users"];
