@@ -13,9 +13,9 @@ DENY_VERSION := 0.20.2
 DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
 # Programs that suites need beside Rust: package and a command of it.
-NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc
+NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium
 
-.PHONY: up setup build agent web web-test test lint fmt deny
+.PHONY: up setup build agent web web-test test test-browser lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -51,6 +51,17 @@ web/node_modules: web/package-lock.json
 
 test: setup lint web-test
 	cargo test --workspace --locked --no-fail-fast
+	$(MAKE) test-browser
+
+# The main job as a person does it, in the system's Chromium.
+test-browser: web agent tests/browser/node_modules
+	cargo build --locked -p control
+	cd tests/browser && ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
+	    ATELIER_AGENT_BINARY="$(abspath $(CARGO_TARGET_DIR))/$(MUSL)/agent/atelier-agent" npm test
+
+tests/browser/node_modules: tests/browser/package-lock.json
+	cd tests/browser && npm ci --no-audit --no-fund
+	@touch $@
 
 lint:
 	cargo fmt --all --check

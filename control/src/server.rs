@@ -13,8 +13,9 @@ use crate::{
     domain::app_url::AppUrls,
     instance::{Instance, InstanceError, write_private},
     proxy::{
-        Listening, Proxy, ProxyConfig, ProxyParts, Role, RouteTable, Scheme,
+        Listening, Origins, Proxy, ProxyConfig, ProxyParts, Role, RouteTable, Scheme,
         feed::RouteFeed,
+        origin::LOOPBACK_DOMAIN,
         over_app::{AgentTunnels, AppAuthorizer},
         serve_listener,
     },
@@ -98,7 +99,7 @@ impl Server {
             environment: config.environment.clone(),
             app_urls: AppUrls {
                 scheme: "http".into(),
-                domain: format!("localhost:{}", address.port()),
+                domain: format!("{LOOPBACK_DOMAIN}:{}", address.port()),
             },
             tracker: tasks.clone(),
             shutdown: shutdown.clone(),
@@ -120,7 +121,13 @@ impl Server {
             tracker: tasks.clone(),
             cancel: shutdown.clone(),
         };
-        let proxy = Proxy::new(ProxyConfig::new(instance.secret("proxy.key")?), parts)?;
+        let proxy = Proxy::new(
+            ProxyConfig {
+                origins: Origins::loopback(),
+                ..ProxyConfig::new(instance.secret("proxy.key")?)
+            },
+            parts,
+        )?;
         let runtime = wiring::runtime(&instance, &config.agent, config.environment)?;
         let secrets = StudioSecrets::new(instance.secret("studios.key")?);
         let feed = RouteFeed {
@@ -151,9 +158,7 @@ impl Server {
             limits,
         );
         tasks.spawn(reconciler.run(shutdown.clone()));
-        let pages = api::ui::router(&format!("http://*.localhost:{}", address.port()))
-            .expect("a port number is good in a header");
-        let router = api::router(Arc::clone(&services)).merge(pages);
+        let router = router(&services, address.port());
         let role = Listening { scheme: Scheme::Http, role: Role::Main };
         tasks.spawn(serve_listener(listener, proxy, router, role, shutdown.clone()));
         tasks.spawn(Arc::clone(&services.builds).run(shutdown.clone()));
@@ -200,7 +205,7 @@ impl Server {
     pub async fn write_ready_file(&self, file: &std::path::Path) -> Result<(), ServerError> {
         let scope = crate::domain::user::Scope::Admin;
         let (_, key) = self.services.api_keys.issue(login(), "ready file", scope, None).await?;
-        let apps = format!("http://{{port}}--{{studio}}.localhost:{}", self.address.port());
+        let apps = format!("http://{{port}}--{{studio}}.{LOOPBACK_DOMAIN}:{}", self.address.port());
         let ready = serde_json::json!({"url": self.url, "apps_url": apps, "api_key": key});
         write_private(file, ready.to_string().as_bytes()).map_err(|source| ServerError::Io {
             what: "the ready file can't be written".into(),
@@ -221,6 +226,14 @@ impl Server {
         self.runtime.close(at_once).await;
         self.services.store.close().await;
     }
+}
+
+/// The API and the pages.
+fn router(services: &Arc<Services>, port: u16) -> axum::Router {
+    let named = format!("http://{LOOPBACK_DOMAIN}:{port}");
+    let pages = api::ui::router(&format!("http://*.{LOOPBACK_DOMAIN}:{port}"))
+        .expect("a port number is good in a header");
+    api::ui::send_browsers_to(named, api::router(Arc::clone(services)).merge(pages))
 }
 
 fn login() -> crate::domain::ids::Login {

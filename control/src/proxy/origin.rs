@@ -13,6 +13,8 @@ use crate::domain::ids::{ProjectKey, StudioId};
 pub struct Origins {
     /// Applications live under it: `<port>--<id>.<domain>`.
     pub domain: String,
+    /// More domains below which applications are reached; their own pages are told of `domain`.
+    pub other_domains: Vec<String>,
     /// Names of the main origin, without port, besides `domain` itself. IP addresses always count as the main origin: a name that an
     /// attacker points at this machine is a name, not an address.
     pub main_hosts: Vec<String>,
@@ -29,16 +31,20 @@ pub struct Origins {
     pub studio_page: String,
 }
 
+/// A name that browsers take for this machine, like every one below `localhost`.
+pub const LOOPBACK_DOMAIN: &str = "atelier.localhost";
+
 impl Default for Origins {
     fn default() -> Self {
         Self {
             domain: "localhost".to_owned(),
+            other_domains: Vec::new(),
             main_hosts: Vec::new(),
             main_url: None,
             apps_port: None,
             shared_port: None,
             login_path: "/login".to_owned(),
-            studio_page: "/projects/{project}/studios/{id}".to_owned(),
+            studio_page: "/studios/{id}".to_owned(),
         }
     }
 }
@@ -120,9 +126,21 @@ pub enum InvalidOrigins {
 }
 
 impl Origins {
+    /// Names on this machine alone. The main origin and the applications are below one name, so that browsers take them for
+    /// one site: applications in frames of our pages then have their cookies and their storage also where those of other sites
+    /// are blocked.
+    pub fn loopback() -> Self {
+        Self {
+            domain: LOOPBACK_DOMAIN.to_owned(),
+            other_domains: vec!["localhost".to_owned()],
+            main_hosts: vec!["localhost".to_owned()],
+            ..Self::default()
+        }
+    }
+
     /// Finds mistakes before they become redirects to nowhere.
     pub fn check(&self) -> Result<(), InvalidOrigins> {
-        for name in self.main_hosts.iter().chain([&self.domain]) {
+        for name in self.main_hosts.iter().chain(&self.other_domains).chain([&self.domain]) {
             let read = Authority::parse(name);
             if read.is_none_or(|read| read.name != *name || read.port.is_some()) {
                 return Err(InvalidOrigins::Host { name: name.clone() });
@@ -159,8 +177,8 @@ impl Origins {
         {
             return Host::Main;
         }
-        let label = name.strip_suffix(&self.domain).and_then(|rest| rest.strip_suffix('.'));
-        match label {
+        let below = |domain: &String| name.strip_suffix(domain)?.strip_suffix('.');
+        match [&self.domain].into_iter().chain(&self.other_domains).find_map(below) {
             Some(label) if !label.is_empty() && !label.contains('.') => Self::application(label)
                 .map_or_else(|| Host::Alias(label.to_owned()), |(port, id)| Host::App { id, port }),
             _ => Host::Unknown,
@@ -196,11 +214,19 @@ impl Origins {
     /// Who may show an application in a frame, beside itself.
     pub fn frame_ancestors(&self, scheme: Scheme, from: &Authority) -> String {
         let main = self.main(scheme, from);
-        if self.main_url.is_some() || self.domain != "localhost" {
+        if self.main_url.is_some() || !from.is_localhost() {
             return main;
         }
-        let numeric = Authority { name: "127.0.0.1".to_owned(), port: from.port }.origin(scheme);
-        format!("{main} {numeric}")
+        let named =
+            |name: &str| Authority { name: name.to_owned(), port: from.port }.origin(scheme);
+        let mut all = main;
+        for other in [named("localhost"), named("127.0.0.1")] {
+            if !all.contains(&other) {
+                all.push(' ');
+                all.push_str(&other);
+            }
+        }
+        all
     }
 
     /// A studio's page on the main origin.

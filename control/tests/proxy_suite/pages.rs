@@ -58,7 +58,7 @@ async fn a_port_without_a_listener_is_waited_for() {
         (503, "starting", "2")
     );
     assert!(
-        answer.body.contains(&format!("http://{}/projects/DEMO/studios/{ID}", fixture.main_host())),
+        answer.body.contains(&format!("http://{}/studios/{ID}", fixture.main_host())),
         "{}",
         answer.body
     );
@@ -78,7 +78,7 @@ async fn what_does_not_run_says_so_and_leads_to_its_page() {
         let page = fixture.get(&format!("{PREFIX}/"), "Accept: text/html\r\n").await;
         assert_eq!((page.status, page.header("x-atelier-proxy")), (409, code));
         assert!(page.header("retry-after").is_empty());
-        let link = format!("href=\"http://{}/projects/DEMO/studios/{ID}\"", fixture.main_host());
+        let link = format!("href=\"http://{}/studios/{ID}\"", fixture.main_host());
         assert!(page.body.contains(&link), "{}", page.body);
     }
 }

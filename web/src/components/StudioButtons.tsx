@@ -30,6 +30,15 @@ export function StudioButtons({ studio, onChange, onDeleted }: Props) {
       >
         {text.stop}
       </button>
+      {studio.restart_to_update && (
+        <button
+          disabled={busy || studio.state !== "RUNNING"}
+          onClick={() => run(() => ask(api.POST("/studios/{id}/restart", params)).then(onChange))}
+          aria-label={`${text.restart} ${studio.name}`}
+        >
+          {text.restart}
+        </button>
+      )}
       <button disabled={busy || !stopped} onClick={remove} aria-label={`${text.remove} ${studio.name}`}>
         {text.remove}
       </button>

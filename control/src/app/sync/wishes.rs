@@ -19,9 +19,9 @@ use crate::{
 };
 
 impl SyncService {
-    /// Fulfils wishes until there are no more to come.
+    /// Fulfils wishes until there are no more to come, or the server ends.
     pub async fn fulfil_wishes(self: Arc<Self>, mut wishes: mpsc::Receiver<SyncWish>) {
-        while let Some(wish) = wishes.recv().await {
+        while let Some(Some(wish)) = self.shutdown.run_until_cancelled(wishes.recv()).await {
             let service = Arc::clone(&self);
             self.tracker.spawn(async move {
                 let done = service.fulfil(&wish).await;
