@@ -12,6 +12,12 @@ pub enum CliError {
     Failed { why: String },
     #[error("{detail}")]
     Refused { status: u16, detail: String },
+    /// A command in a studio ended so. It has said itself what there is to say.
+    #[error("the command ended with exit code {code}")]
+    Exited { code: u8 },
+    /// Not the command in the studio failed, but we.
+    #[error(transparent)]
+    Ours(Box<Self>),
     #[error("can't reach the server")]
     Unreachable(#[from] reqwest::Error),
     #[error("the server's answer is not JSON")]
@@ -35,10 +41,20 @@ impl CliError {
         move |source| Self::Io { what, source }
     }
 
+    /// For verbs whose exit code is that of a command.
+    pub(super) fn ours(self) -> Self {
+        match self {
+            Self::Exited { .. } => self,
+            error => Self::Ours(Box::new(error)),
+        }
+    }
+
     /// 1 failed, 2 usage, 3 not found, 4 refused, 5 not possible in the present state.
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage { .. } => 2,
+            Self::Exited { code } => *code,
+            Self::Ours(_) => 125,
             Self::Failed { .. } | Self::Unreachable(_) | Self::Answer(_) | Self::Io { .. } => 1,
             Self::Refused { status, .. } => match status {
                 400 | 422 => 2,

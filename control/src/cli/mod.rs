@@ -5,14 +5,17 @@
 
 mod client;
 mod config;
+mod connect;
 pub mod error;
 mod events;
+mod exec;
 mod find;
 mod login;
 mod output;
 mod people;
 mod progress;
 mod serve;
+mod session;
 mod streams;
 mod studio;
 mod template;
@@ -56,6 +59,10 @@ enum Command {
         #[command(subcommand)]
         verb: studio::StudioVerb,
     },
+    Connect(connect::ConnectArgs),
+    Exec(exec::ExecArgs),
+    #[command(subcommand)]
+    Action(exec::ActionVerb),
     #[command(subcommand)]
     Zone(zone::ZoneVerb),
     #[command(subcommand)]
@@ -92,7 +99,9 @@ pub fn run(cli: Cli) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            fail(&error);
+            if !matches!(error, CliError::Exited { .. }) {
+                fail(&error);
+            }
             ExitCode::from(&error)
         }
     }
@@ -109,6 +118,9 @@ async fn execute(cli: Cli, mut input: Input, output: &mut Output<'_>) -> Result<
         Command::Studio { project, verb } => {
             studio::studio(&global.client()?, project.as_deref(), verb, output).await
         }
+        Command::Connect(args) => connect::connect(&global.client()?, args, output).await,
+        Command::Exec(args) => exec::exec(&global.client()?, args, input, output).await,
+        Command::Action(verb) => exec::action(&global.client()?, verb, output).await,
         Command::Zone(verb) => zone::zone(&global.client()?, verb, input, output).await,
         Command::User(verb) => people::user(&global.client()?, verb, output).await,
         Command::Group(verb) => people::group(&global.client()?, verb, output).await,

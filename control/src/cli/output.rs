@@ -70,6 +70,12 @@ impl Output<'_> {
         writeln!(self.err, "{}", harmless(text)).map_err(CliError::io("can't write to stderr"))
     }
 
+    /// What a command writes to its standard error.
+    pub(super) fn err_bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        let written = self.err.write_all(bytes).and_then(|()| self.err.flush());
+        written.map_err(CliError::io("can't write to stderr"))
+    }
+
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
         written.map_err(CliError::io("can't write the answer"))
