@@ -182,8 +182,8 @@ pub fn services(parts: Parts) -> Arc<Services> {
         tasks: Arc::clone(&tasks),
         zones: zone_files,
         agents: Arc::clone(&agents) as Arc<dyn SyncCalls>,
-        tracker: parts.tracker,
-        shutdown: parts.shutdown,
+        tracker: parts.tracker.clone(),
+        shutdown: parts.shutdown.clone(),
     });
     let kept_logs = Arc::new(KeptLogs::new(parts.logs));
     let views = Arc::clone(&agents) as Arc<dyn Agents>;
@@ -207,5 +207,7 @@ pub fn services(parts: Parts) -> Arc<Services> {
         agents: views,
         app_urls: parts.app_urls,
         kept_logs,
+        tracker: parts.tracker,
+        shutdown: parts.shutdown,
     })
 }

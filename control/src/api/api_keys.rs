@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State as Extract, rejection::JsonRejection},
+    extract::{State as Extract, rejection::JsonRejection},
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     State,
     caller::Caller,
+    extract::{Path, Query},
     page::{Items, PageQuery},
     problem::Result,
 };

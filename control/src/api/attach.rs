@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::{
     extract::{
-        Path, Query, State as Extract, WebSocketUpgrade,
-        ws::{CloseFrame, Message, WebSocket, close_code},
+        State as Extract, WebSocketUpgrade,
+        ws::{CloseFrame, Message, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, header},
     response::Response,
@@ -21,6 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     State,
     caller::{Caller, check_origin},
+    extract::{Path, Query},
     problem::Result,
 };
 use crate::{
@@ -73,17 +74,20 @@ async fn attach_session(
     Path((id, sid)): Path<(String, String)>,
     Query(query): Query<From>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
     // Any page can open a WebSocket with a browser's cookie: only ours may.
     if !headers.contains_key(header::AUTHORIZATION) {
         check_origin(&headers)?;
     }
+    let upgrade = upgrade?;
     let id: StudioId = id.parse()?;
     let output = services.running.attach(&who, &id, &sid, query.from.unwrap_or(0)).await?;
-    Ok(upgrade
-        .max_message_size(MESSAGE_BYTES)
-        .on_upgrade(move |socket| talk(services, who, id, sid, output, socket)))
+    let under_way = services.tracker.token();
+    Ok(upgrade.max_message_size(MESSAGE_BYTES).on_upgrade(move |socket| async move {
+        talk(services, who, id, sid, output, socket).await;
+        drop(under_way);
+    }))
 }
 
 async fn talk(
@@ -114,9 +118,13 @@ async fn talk(
             }
         }
     };
-    let why = first_end(tell, hear, feed).await;
-    let code = if why.is_some() { close_code::ERROR } else { close_code::NORMAL };
-    let reason: String = why.unwrap_or_default().chars().take(100).collect();
+    let ended = services.shutdown.run_until_cancelled(first_end(tell, hear, feed)).await;
+    let (code, reason) = match ended {
+        Some(None) => (close_code::NORMAL, String::new()),
+        // A close frame has room for 123 bytes.
+        Some(Some(why)) => (close_code::ERROR, why.chars().take(30).collect()),
+        None => (close_code::AWAY, "the server ends".to_owned()),
+    };
     // It may be gone already.
     drop(out.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await);
 }

@@ -1,14 +1,11 @@
 //! The audit log, for administrators.
 
-use axum::{
-    Json,
-    extract::{Query, State as Extract},
-};
+use axum::{Json, extract::State as Extract};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{State, caller::Caller, page::Items, problem::Result};
+use super::{State, caller::Caller, extract::Query, page::Items, problem::Result};
 use crate::{domain::ids::Login, store::Page};
 
 pub(super) fn routes() -> OpenApiRouter<State> {

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State as Extract},
+    extract::State as Extract,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Redirect, Response},
 };
@@ -12,6 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     State,
     caller::{COOKIE, Caller, check_origin, session_of},
+    extract::Path,
     problem::{ApiError, Result},
 };
 use crate::domain::ids::{GroupName, Login};

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{Path, Query, State as Extract, rejection::JsonRejection},
+    extract::{State as Extract, rejection::JsonRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -15,6 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     State,
     caller::Caller,
+    extract::{Path, Query},
     page::{Items, PageQuery},
     problem::{ApiError, Result},
     sse,
@@ -188,13 +189,14 @@ async fn get_build_log(
         headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/plain") {
         let present = if query.follow { u64::MAX } else { last_line(&services, &build.id).await? };
-        return Ok(plain(updates, present));
+        let ends = services.shutdown.clone().cancelled_owned();
+        return Ok(plain(updates.take_until(ends), present));
     }
     let events = updates.map(|update| match update.map_err(ApiError::from)? {
         BuildUpdate::Line(line) => Ok(sse::event("line", Some(line.seq), &BuildLine::from(line))),
         BuildUpdate::End(build) => Ok(sse::event("end", None, &BuildView::from(build))),
     });
-    Ok(sse::answer(events).into_response())
+    Ok(sse::answer(&services, events).into_response())
 }
 
 async fn last_line(services: &State, id: &BuildId) -> Result<u64> {

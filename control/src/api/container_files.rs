@@ -3,8 +3,8 @@
 use axum::{
     Json,
     body::Body,
-    extract::{Path, Query, State as Extract},
-    http::{HeaderValue, header},
+    extract::State as Extract,
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use data_encoding::BASE64;
@@ -13,7 +13,14 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{State, caller::Caller, page::Items, problem::Result};
+use super::{
+    State,
+    caller::Caller,
+    extract::{Path, Query},
+    page::Items,
+    problem::Result,
+    range::{self, Wanted},
+};
 use crate::{
     app::AppError,
     domain::session::{ContainerFile, FileKind},
@@ -91,26 +98,39 @@ async fn list_container_files(
     Ok(Json(Items { items: files.iter().map(view).collect(), next }))
 }
 
+/// A file's bytes, or one range of them.
 #[utoipa::path(get, path = "/studios/{id}/files/content", operation_id = "readContainerFile", tag = "container files",
     params(("id" = String, Path), Place),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 404)))]
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 206), (status = 404), (status = 416)))]
 async fn read_container_file(
     Extract(services): Extract<State>,
     Caller(who): Caller,
     Path(id): Path<String>,
     Query(place): Query<Place>,
+    headers: HeaderMap,
 ) -> Result<Response> {
-    let (file, content) =
-        services.running.read_file(&who, &id.parse()?, place.path.as_bytes()).await?;
+    let (id, path) = (id.parse()?, place.path.as_bytes());
+    let file = services.running.stat_file(&who, &id, path).await?;
     if file.kind != FileKind::File {
         return Err(AppError::invalid("path", "it is no file").into());
     }
+    let part = match range::wanted(&headers, file.size) {
+        Wanted::Whole => None,
+        Wanted::Nothing => return Ok(range::unsatisfiable(file.size)),
+        Wanted::Part(part) => Some(part),
+    };
+    let (from, length) = part.map_or((0, None), |part| (part.from, Some(part.length)));
+    let content = services.running.read_file(&who, &id, path, from, length).await?;
     let mut response = Body::from_stream(content).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(response)
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    Ok(match part {
+        Some(part) => range::partial(response, part, file.size),
+        None => response,
+    })
 }
 
 /// Writes a file as a whole.

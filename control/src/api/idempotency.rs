@@ -1,6 +1,11 @@
 //! `Idempotency-Key`: a POST that is repeated with the same key is answered as the first time, without being done again.
 //!
-//! Answers that show a secret (new API keys, log-ins) are never kept: secrets lie in the store as hashes only.
+//! While the first is under way, its repetitions are refused. Answers that show a secret (new API keys, log-ins) are never kept: secrets lie in the store as hashes only.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -16,7 +21,7 @@ use super::{
     caller::authenticate,
     problem::{ApiError, Result},
 };
-use crate::{app::AppError, auth::token, store::IdempotentAnswer};
+use crate::{app::AppError, auth::token, domain::ids::Login, store::IdempotentAnswer};
 
 const HEADER: &str = "idempotency-key";
 /// How long answers are kept.
@@ -24,11 +29,44 @@ const KEPT: Duration = Duration::days(1);
 /// Larger answers are not kept.
 const ANSWER_LIMIT_BYTES: usize = 1 << 20;
 
+/// Requests with a key.
+pub(super) struct Replays {
+    services: State,
+    under_way: Mutex<HashSet<(Login, String)>>,
+}
+
+impl Replays {
+    pub(super) fn new(services: State) -> Self {
+        Self { services, under_way: Mutex::default() }
+    }
+
+    /// `None`: another request of the same key is under way.
+    fn enter(&self, login: &Login, key: &str) -> Option<Entered<'_>> {
+        let mine = (login.clone(), key.to_owned());
+        let mut under_way = self.under_way.lock().expect("nobody panics while they hold this");
+        under_way.insert(mine.clone()).then(|| Entered { replays: self, mine })
+    }
+}
+
+/// A request that is under way, until it is answered or given up.
+struct Entered<'a> {
+    replays: &'a Replays,
+    mine: (Login, String),
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let under_way = self.replays.under_way.lock();
+        under_way.expect("nobody panics while they hold this").remove(&self.mine);
+    }
+}
+
 pub(super) async fn replay(
-    Extract(services): Extract<State>,
+    Extract(replays): Extract<Arc<Replays>>,
     request: Request,
     next: Next,
 ) -> Result<Response> {
+    let services = &replays.services;
     let key =
         request.headers().get(HEADER).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     // Below `/api/v1`, where this layer sits, or with it.
@@ -41,7 +79,11 @@ pub(super) async fn replay(
     if key.is_empty() || key.len() > 200 {
         return Err(ApiError::bad_request("an idempotency key has 1 to 200 characters"));
     }
-    let who = authenticate(request.method(), request.headers(), &services).await?;
+    let who = authenticate(request.method(), request.headers(), services).await?;
+    let Some(_entered) = replays.enter(&who.login, &key) else {
+        let why = "the first request with this idempotency key is still under way; repeat this one in a moment";
+        return Err(AppError::conflict(why).into());
+    };
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, JSON_LIMIT_BYTES).await.map_err(|_| AppError::TooLarge {
         why: "with an idempotency key a body has at most 4 MiB".into(),

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    extract::{Path, Query, State as Extract},
+    extract::State as Extract,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -12,7 +12,14 @@ use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{State, caller::Caller, problem::Result, sessions::GapEvent, sse};
+use super::{
+    State,
+    caller::Caller,
+    extract::{Path, Query},
+    problem::Result,
+    sessions::GapEvent,
+    sse,
+};
 use crate::{
     app::AppError,
     domain::session::{Channel, EntrypointVerb, LogPiece, LogQuery},
@@ -82,7 +89,7 @@ async fn read_log(
                 LogPiece::Gap { from, to } => sse::event("gap", Some(to), &GapEvent { from, to }),
             })
         });
-        return Ok(sse::answer(events).into_response());
+        return Ok(sse::answer(&services, events).into_response());
     }
     let text = pieces.map(|piece| {
         piece.map(|piece| match piece {
@@ -96,6 +103,8 @@ async fn read_log(
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
+    // One that is followed has no other end while the studio runs.
+    let text = text.take_until(services.shutdown.clone().cancelled_owned());
     Ok((kind, Body::from_stream(text)).into_response())
 }
 

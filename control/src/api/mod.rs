@@ -10,12 +10,14 @@ pub mod blocks;
 pub mod builds;
 mod caller;
 pub mod container_files;
+mod extract;
 pub mod health;
 mod idempotency;
 pub mod logs;
 pub mod page;
 pub mod problem;
 pub mod projects;
+mod range;
 pub mod sessions;
 mod sse;
 pub mod studio_view;
@@ -78,10 +80,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// Everything of the main origin but the web pages.
 pub fn router(services: State) -> Router {
     let (api, document) = resources().split_for_parts();
-    let api =
-        api.fallback(problem::no_such_operation).layer(DefaultBodyLimit::max(JSON_LIMIT_BYTES));
-    let api =
-        api.layer(axum::middleware::from_fn_with_state(Arc::clone(&services), idempotency::replay));
+    let api = api
+        .fallback(problem::no_such_operation)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(JSON_LIMIT_BYTES));
+    let replays = Arc::new(idempotency::Replays::new(Arc::clone(&services)));
+    let api = api.layer(axum::middleware::from_fn_with_state(replays, idempotency::replay));
     Router::new()
         .route("/api/openapi.json", get(move || async move { Json(document) }))
         .route("/login/link/{token}", get(auth::use_link))

@@ -2,7 +2,10 @@
 
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    extract::{
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+        ws::rejection::WebSocketUpgradeRejection,
+    },
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -57,6 +60,11 @@ impl ApiError {
 
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", "The request is malformed", detail.into())
+    }
+
+    pub(super) fn range(size: u64) -> Self {
+        let detail = format!("there are {size} bytes, and none of the wanted range");
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "no-such-range", "No such range", detail)
     }
 
     pub(super) fn forbidden_origin() -> Self {
@@ -137,6 +145,12 @@ impl From<JsonRejection> for ApiError {
     }
 }
 
+impl From<WebSocketUpgradeRejection> for ApiError {
+    fn from(rejection: WebSocketUpgradeRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
 impl From<PathRejection> for ApiError {
     fn from(rejection: PathRejection) -> Self {
         Self::bad_request(rejection.body_text())
@@ -169,4 +183,9 @@ impl IntoResponse for ApiError {
 
 pub(super) async fn no_such_operation() -> ApiError {
     AppError::not_found("operation", "at this address").into()
+}
+
+pub(super) async fn no_such_method() -> ApiError {
+    let detail = "this address has no operation of that method".to_owned();
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", "No such method", detail)
 }

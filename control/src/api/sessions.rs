@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, Query, State as Extract, rejection::JsonRejection},
+    extract::{State as Extract, rejection::JsonRejection},
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
@@ -15,7 +15,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{State, caller::Caller, page::Items, problem::Result, sse};
+use super::{
+    State,
+    caller::Caller,
+    extract::{Path, Query},
+    page::Items,
+    problem::Result,
+    sse,
+};
 use crate::{
     app::{AppError, agent_calls::Input},
     domain::session::{Channel, Exit, Output, Session, SessionSpec, TerminalSize},
@@ -201,17 +208,20 @@ async fn session_output(
 ) -> Result<impl IntoResponse> {
     let from = sse::after(&headers, query.from);
     let pieces = services.running.attach(&who, &id.parse()?, &sid, from).await?;
-    Ok(sse::answer(pieces.map(|piece| {
-        Ok(match piece? {
-            Output::Data { offset, channel, data } => {
-                let event = OutputEvent { offset, channel, data: &BASE64.encode(&data) };
-                // The id is where a client goes on.
-                sse::event("output", Some(offset + data.len() as u64), &event)
-            }
-            Output::Gap { from, to } => sse::event("gap", Some(to), &GapEvent { from, to }),
-            Output::Exit(exit) => sse::event("exit", None, &exit),
-        })
-    })))
+    Ok(sse::answer(
+        &services,
+        pieces.map(|piece| {
+            Ok(match piece? {
+                Output::Data { offset, channel, data } => {
+                    let event = OutputEvent { offset, channel, data: &BASE64.encode(&data) };
+                    // The id is where a client goes on.
+                    sse::event("output", Some(offset + data.len() as u64), &event)
+                }
+                Output::Gap { from, to } => sse::event("gap", Some(to), &GapEvent { from, to }),
+                Output::Exit(exit) => sse::event("exit", None, &exit),
+            })
+        }),
+    ))
 }
 
 /// Bytes for standard input.

@@ -9,10 +9,11 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
 
 use super::problem::Result;
+use crate::app::services::Services;
 
 /// The number after which a client wants to go on.
 pub(super) fn after(headers: &HeaderMap, query: Option<u64>) -> u64 {
@@ -32,20 +33,22 @@ pub(super) fn event<T: Serialize>(name: &str, id: Option<u64>, data: &T) -> Even
     }
 }
 
-/// A stream of events as an answer; an error is its last event, `error`, with what a problem says.
-pub(super) fn answer(
-    events: impl Stream<Item = Result<Event>> + Send + 'static,
-) -> Sse<impl Stream<Item = std::result::Result<Event, Infallible>>> {
-    let events = events.scan(false, |ended, event| {
-        let event = if *ended {
-            None
-        } else {
-            Some(Ok(event.unwrap_or_else(|error| {
-                *ended = true;
-                self::event("error", None, error.details())
-            })))
-        };
-        std::future::ready(event)
+/// A stream of events as an answer; an error is its last event, `error`, with what a problem says. It ends with the server:
+/// clients come back to the next one.
+pub(super) fn answer<E>(
+    services: &Services,
+    events: E,
+) -> Sse<impl Stream<Item = std::result::Result<Event, Infallible>> + use<E>>
+where
+    E: Stream<Item = Result<Event>> + Send + 'static,
+{
+    let events = stream::unfold(Some(Box::pin(events)), |events| async move {
+        let mut events = events?;
+        Some(match events.next().await? {
+            Ok(event) => (Ok(event), Some(events)),
+            Err(error) => (Ok(event("error", None, error.details())), None),
+        })
     });
+    let events = events.take_until(services.shutdown.clone().cancelled_owned());
     Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }

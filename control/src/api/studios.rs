@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State as Extract, rejection::JsonRejection},
+    extract::{State as Extract, rejection::JsonRejection},
     http::StatusCode,
     response::IntoResponse,
 };
@@ -14,6 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     State,
     caller::Caller,
+    extract::{Path, Query},
     page::{Items, PageQuery},
     problem::Result,
     sse,
@@ -197,7 +198,7 @@ async fn studio_events(
     let id: crate::domain::ids::StudioId = id.parse()?;
     let changes = services.studios.changes();
     services.studios.get(&who, &id, StudioRight::See).await?;
-    let begin = (services, who, id, changes, true);
+    let begin = (State::clone(&services), who, id, changes, true);
     let events = stream::unfold(begin, |(services, who, id, mut changes, first)| async move {
         if !first {
             loop {
@@ -217,5 +218,5 @@ async fn studio_events(
         Some((event, (services, who, id, changes, false)))
     });
     // An error, such as that it was deleted, is told and ends the stream.
-    Ok(sse::answer(events))
+    Ok(sse::answer(&services, events))
 }

@@ -2,14 +2,20 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State as Extract, rejection::JsonRejection},
+    extract::{State as Extract, rejection::JsonRejection},
     http::StatusCode,
 };
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{State, caller::Caller, problem::Result, tasks::Wait};
+use super::{
+    State,
+    caller::Caller,
+    extract::{Path, Query},
+    problem::Result,
+    tasks::Wait,
+};
 use crate::{
     app::AppError,
     domain::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    extract::{Path, Query, State as Extract},
+    extract::State as Extract,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
@@ -15,6 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     State,
     caller::Caller,
+    extract::{Path, Query},
     problem::{ApiError, Result},
     sse,
 };
@@ -105,7 +106,7 @@ async fn get_task_events(
                 TaskUpdate::End(task) => Ok(sse::event("end", None, &task)),
             },
         );
-    Ok(sse::answer(events).into_response())
+    Ok(sse::answer(&services, events).into_response())
 }
 
 /// Asks a task to stop.

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State as Extract, rejection::JsonRejection},
+    extract::{DefaultBodyLimit, State as Extract, rejection::JsonRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -15,6 +15,7 @@ use super::{
     State,
     builds::BuildView,
     caller::Caller,
+    extract::{Path, Query},
     page::{Items, PageQuery},
     problem::{ApiError, Result},
 };

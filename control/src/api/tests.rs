@@ -498,3 +498,5 @@ async fn a_key_that_reads_changes_nothing() {
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(problem["missing_right"], "an API key with scope write");
 }
+
+mod edges;

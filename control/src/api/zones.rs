@@ -3,7 +3,7 @@
 use axum::{
     Json,
     body::Body,
-    extract::{DefaultBodyLimit, Path, Query, State as Extract, rejection::JsonRejection},
+    extract::{DefaultBodyLimit, State as Extract, rejection::JsonRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -12,7 +12,14 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{State, caller::Caller, page::Items, problem::Result};
+use super::{
+    State,
+    caller::Caller,
+    extract::{Path, Query},
+    page::Items,
+    problem::Result,
+    range::{self, Wanted},
+};
 use crate::{
     app::zones::ZoneService,
     domain::{
@@ -20,7 +27,7 @@ use crate::{
         zone::ZoneRef,
         zone_files::{CommitInfo, ZonePath},
     },
-    zones::{NewContent, Range},
+    zones::NewContent,
 };
 
 pub(super) fn routes() -> OpenApiRouter<State> {
@@ -177,19 +184,6 @@ fn bytes_response(body: Body, length: u64, etag: &str) -> Response {
     response
 }
 
-/// One range of bytes, as browsers and downloaders ask for it. `None`: the whole, as for every form that is not served.
-fn range(headers: &HeaderMap, size: u64) -> Option<std::result::Result<Range, ()>> {
-    let value = headers.get(header::RANGE)?.to_str().ok()?.strip_prefix("bytes=")?;
-    let (first, last) = value.split_once('-')?;
-    let (from, end) = match (first.parse::<u64>(), last.parse::<u64>()) {
-        (Ok(from), Ok(last)) => (from, last.saturating_add(1).min(size)),
-        (Ok(from), Err(_)) if last.is_empty() => (from, size),
-        (Err(_), Ok(count)) if first.is_empty() => (size.saturating_sub(count), size),
-        _ => return None,
-    };
-    Some(if from < end { Ok(Range { from, length: end - from }) } else { Err(()) })
-}
-
 #[utoipa::path(get, path = "/projects/{key}/zones", operation_id = "listProjectZones", tag = "zones",
     params(("key" = String, Path)), responses((status = 200, body = Items<ZoneView>)))]
 async fn list_project_zones(
@@ -253,22 +247,16 @@ async fn read_zone_file(
     let (zone, path) = (zone.parse()?, path(&query.path)?);
     let content = services.zones.read(&who, &zone, &path, None).await?;
     let size = content.file.size;
-    let Some(wanted) = range(&headers, size) else {
-        return Ok(bytes_response(Body::from_stream(content.bytes), size, &content.etag));
+    let part = match range::wanted(&headers, size) {
+        Wanted::Whole => {
+            return Ok(bytes_response(Body::from_stream(content.bytes), size, &content.etag));
+        }
+        Wanted::Nothing => return Ok(range::unsatisfiable(size)),
+        Wanted::Part(part) => part,
     };
-    let Ok(wanted) = wanted else {
-        let range = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
-        return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
-    };
-    let content = services.zones.read(&who, &zone, &path, Some(wanted)).await?;
+    let content = services.zones.read(&who, &zone, &path, Some(part)).await?;
     let body = Body::from_stream(content.bytes);
-    let mut response = bytes_response(body, wanted.length, &content.etag);
-    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    let last = wanted.from + wanted.length - 1;
-    if let Ok(value) = HeaderValue::from_str(&format!("bytes {}-{last}/{size}", wanted.from)) {
-        response.headers_mut().insert(header::CONTENT_RANGE, value);
-    }
-    Ok(response)
+    Ok(range::partial(bytes_response(body, part.length, &content.etag), part, size))
 }
 
 /// Writes a file as a whole; `If-Match` with the version that was seen, `If-None-Match: *` for a new one only.

@@ -285,16 +285,27 @@ impl RunningService {
         self.agents.list_files(id, path, after, limit).await
     }
 
-    /// A file with its content from a place on.
+    pub async fn stat_file(
+        &self,
+        who: &Principal,
+        id: &StudioId,
+        path: &[u8],
+    ) -> Result<ContainerFile, AppError> {
+        self.enter(who, id).await?;
+        self.agents.stat(id, path).await
+    }
+
+    /// Bytes of a file from a place on; `None`: to its end.
     pub async fn read_file(
         &self,
         who: &Principal,
         id: &StudioId,
         path: &[u8],
-    ) -> Result<(ContainerFile, Pieces<Bytes>), AppError> {
+        from: u64,
+        length: Option<u64>,
+    ) -> Result<Pieces<Bytes>, AppError> {
         self.enter(who, id).await?;
-        let file = self.agents.stat(id, path).await?;
-        Ok((file, self.agents.read_file(id, path, 0, None).await?))
+        self.agents.read_file(id, path, from, length).await
     }
 
     pub async fn write_file(

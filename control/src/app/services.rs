@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
 use super::{
     api_keys::ApiKeyService, audit::AuditLog, builds::BuildService, login::LoginService,
     logs::KeptLogs, ports::Agents, projects::ProjectService, running::RunningService,
@@ -28,4 +30,8 @@ pub struct Services {
     pub agents: Arc<dyn Agents>,
     pub app_urls: AppUrls,
     pub kept_logs: Arc<KeptLogs>,
+    /// Work that goes on behind requests; whoever serves waits for it.
+    pub tracker: TaskTracker,
+    /// Tells such work, and answers that have no end, to end.
+    pub shutdown: CancellationToken,
 }

@@ -480,6 +480,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** A file's bytes, or one range of them. */
         get: operations["readContainerFile"];
         /** Writes a file as a whole. */
         put: operations["writeContainerFile"];
@@ -3179,7 +3180,19 @@ export interface operations {
                     "application/octet-stream": number[];
                 };
             };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            416: {
                 headers: {
                     [name: string]: unknown;
                 };
