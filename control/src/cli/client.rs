@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::error::CliError;
 
+/// Most items of one page.
+const PAGE: usize = 1000;
+
 /// A server, and who we are there.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -68,6 +71,30 @@ impl Client {
             after = next;
         }
     }
+
+    /// The first `limit` items of a list that may be very long.
+    pub(super) async fn some(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        limit: usize,
+    ) -> Result<Vec<Value>, CliError> {
+        let (mut all, mut after) = (Vec::<Value>::new(), None::<String>);
+        while all.len() < limit {
+            let count = (limit - all.len()).min(PAGE);
+            let request = self.request(Method::GET, path).query(query).query(&[("limit", count)]);
+            let mut page = json(request.query(&[("after", &after)])).await?;
+            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
+                all.extend(items);
+            }
+            let next = page.get("next").and_then(Value::as_str).map(str::to_owned);
+            if next.is_none() || next == after {
+                break;
+            }
+            after = next;
+        }
+        Ok(all)
+    }
 }
 
 /// The address of a server, checked.
@@ -88,7 +115,12 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Response, CliError> 
         return Ok(response);
     }
     let text = response.text().await?;
-    let problem: Value = serde_json::from_str(&text).unwrap_or_default();
+    Err(refused(status, &text))
+}
+
+/// What a server says that does not do what it was asked.
+pub(super) fn refused(status: reqwest::StatusCode, text: &str) -> CliError {
+    let problem: Value = serde_json::from_str(text).unwrap_or_default();
     let said = problem.get("detail").and_then(Value::as_str);
     let mut detail = said.map_or_else(|| format!("the server answers {status}"), str::to_owned);
     if let Some(right) = problem.get("missing_right").and_then(Value::as_str)
@@ -103,7 +135,7 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Response, CliError> 
         write!(detail, "\n  {block}{}: {}", text("field"), text("reason"))
             .expect("a String takes all");
     }
-    Err(CliError::Refused { status: status.as_u16(), detail })
+    CliError::Refused { status: status.as_u16(), detail }
 }
 
 pub(super) async fn json(request: RequestBuilder) -> Result<Value, CliError> {

@@ -15,6 +15,11 @@ pub enum CliError {
     /// A command in a studio ended so. It has said itself what there is to say.
     #[error("the command ended with exit code {code}")]
     Exited { code: u8 },
+    /// A synchronisation left something that a person has to decide.
+    #[error(
+        "{conflicts} conflicts and {questions} questions are left; `atelier conflicts list` shows them"
+    )]
+    Left { conflicts: usize, questions: usize },
     /// Not the command in the studio failed, but we.
     #[error(transparent)]
     Ours(Box<Self>),
@@ -55,6 +60,7 @@ impl CliError {
             Self::Usage { .. } => 2,
             Self::Exited { code } => *code,
             Self::Ours(_) => 125,
+            Self::Left { .. } => 3,
             Self::Failed { .. } | Self::Unreachable(_) | Self::Answer(_) | Self::Io { .. } => 1,
             Self::Refused { status, .. } => match status {
                 400 | 422 => 2,

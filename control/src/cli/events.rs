@@ -11,9 +11,10 @@ use super::{
 };
 
 /// A server that says nothing for so long, not even that it is there, is gone.
-const SILENCE: Duration = Duration::from_mins(1);
+pub(super) const SILENCE: Duration = Duration::from_mins(1);
 /// Waits before each new attempt; together about half a minute.
-const AGAIN_MS: [u64; 12] = [100, 200, 500, 1000, 2000, 3000, 3000, 4000, 4000, 4000, 4000, 4000];
+pub(super) const AGAIN_MS: [u64; 12] =
+    [100, 200, 500, 1000, 2000, 3000, 3000, 4000, 4000, 4000, 4000, 4000];
 /// Most bytes of one event.
 const EVENT_LIMIT_BYTES: usize = 16 << 20;
 
@@ -34,6 +35,7 @@ impl Event {
 pub(super) struct Events<'a> {
     client: &'a Client,
     path: Vec<String>,
+    query: Vec<(&'static str, String)>,
     response: Option<Response>,
     parser: Parser,
     /// Attempts since the last event.
@@ -46,6 +48,7 @@ impl<'a> Events<'a> {
         Self {
             client,
             path: path.iter().map(|&part| part.to_owned()).collect(),
+            query: Vec::new(),
             response: None,
             parser: Parser::default(),
             attempts: 0,
@@ -53,14 +56,28 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// The next event. The caller knows which is the last: a stream that merely ends is taken up again. Cancel safe.
+    pub(super) fn query(mut self, query: Vec<(&'static str, String)>) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// The next event. The caller knows which is the last: a stream that merely ends is taken up again.
     pub(super) async fn next(&mut self) -> Result<Event, CliError> {
+        loop {
+            if let Some(event) = self.next_or_end().await? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// The next event, or `None` each time that the server ends the stream in order. Calling again takes it up again.
+    pub(super) async fn next_or_end(&mut self) -> Result<Option<Event>, CliError> {
         let mut lost = String::from("the server ends the stream");
         loop {
             if let Some(event) = self.parser.events.pop_front() {
                 if event.name != "error" {
                     self.attempts = 0;
-                    return Ok(event);
+                    return Ok(Some(event));
                 }
                 // Such as an agent that has lost its way; it may come back.
                 lost = event.data;
@@ -72,7 +89,10 @@ impl<'a> Events<'a> {
             };
             match tokio::time::timeout(SILENCE, response.chunk()).await {
                 Ok(Ok(Some(bytes))) => self.parser.push(&bytes)?,
-                Ok(Ok(None)) => self.response = None,
+                Ok(Ok(None)) => {
+                    self.response = None;
+                    return Ok(None);
+                }
                 Ok(Err(error)) => {
                     lost = error.to_string();
                     self.response = None;
@@ -95,7 +115,7 @@ impl<'a> Events<'a> {
             tokio::time::sleep(Duration::from_millis(*wait)).await;
         }
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        let mut request = self.client.request(Method::GET, &path);
+        let mut request = self.client.request(Method::GET, &path).query(&self.query);
         request = request.header(header::ACCEPT, "text/event-stream");
         if let Some(last) = &self.parser.last_id {
             request = request.header("last-event-id", last);

@@ -3,21 +3,26 @@
 //! A verb answers on standard output, for people or with `--json` for programs; errors go to standard error. Exit codes:
 //! [`error::CliError::code`].
 
+mod audit;
 mod client;
 mod config;
 mod connect;
+mod copy;
 pub mod error;
 mod events;
 mod exec;
 mod find;
 mod login;
+mod logs;
 mod output;
 mod people;
 mod progress;
 mod serve;
 mod session;
+mod shell;
 mod streams;
 mod studio;
+mod sync;
 mod template;
 mod zone;
 
@@ -63,6 +68,12 @@ enum Command {
     Exec(exec::ExecArgs),
     #[command(subcommand)]
     Action(exec::ActionVerb),
+    Shell(shell::ShellArgs),
+    Logs(logs::LogsArgs),
+    Cp(copy::CopyArgs),
+    Sync(sync::SyncArgs),
+    #[command(subcommand)]
+    Conflicts(sync::ConflictsVerb),
     #[command(subcommand)]
     Zone(zone::ZoneVerb),
     #[command(subcommand)]
@@ -71,6 +82,7 @@ enum Command {
     Group(people::GroupVerb),
     #[command(subcommand)]
     Apikey(people::KeyVerb),
+    Audit(audit::AuditArgs),
     /// Writes completions for a shell.
     Completions {
         shell: clap_complete::Shell,
@@ -121,6 +133,12 @@ async fn execute(cli: Cli, mut input: Input, output: &mut Output<'_>) -> Result<
         Command::Connect(args) => connect::connect(&global.client()?, args, output).await,
         Command::Exec(args) => exec::exec(&global.client()?, args, input, output).await,
         Command::Action(verb) => exec::action(&global.client()?, verb, output).await,
+        Command::Shell(args) => shell::shell(&global.client()?, args, input, output).await,
+        Command::Logs(args) => logs::logs(&global.client()?, args, output).await,
+        Command::Cp(args) => copy::copy(&global.client()?, args, input, output).await,
+        Command::Sync(args) => sync::sync(&global.client()?, args, output).await,
+        Command::Conflicts(verb) => sync::conflicts(&global.client()?, verb, output).await,
+        Command::Audit(args) => audit::audit(&global.client()?, args, output).await,
         Command::Zone(verb) => zone::zone(&global.client()?, verb, input, output).await,
         Command::User(verb) => people::user(&global.client()?, verb, output).await,
         Command::Group(verb) => people::group(&global.client()?, verb, output).await,

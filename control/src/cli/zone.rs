@@ -23,8 +23,6 @@ const FILE_FIELDS: &[&str] = &["name", "kind", "size", "modified_at", "executabl
 const COMMIT_FIELDS: &[&str] = &["commit", "author", "at", "files", "message"];
 const TRASH_FIELDS: &[&str] = &["id", "path", "size", "deleted_at", "reason"];
 const ZONE_FIELDS: &[&str] = &["zone", "kind", "versioned"];
-/// Most items of one page of a history.
-const PAGE: usize = 1000;
 
 /// Works with the server's files. A zone is named by its text, such as `project:DEMO:notebooks`, or by `-z KIND`: with
 /// `-s STUDIO` the one that the studio sees, with `-p PROJECT` the project's, else your own.
@@ -230,7 +228,8 @@ pub(super) async fn zone(
         }
         ZoneVerb::History { place, limit } => {
             let (zone, path) = place.resolve(client).await?;
-            let commits = history(client, &zone, path.as_deref(), limit).await?;
+            let query = [("path", path.as_deref().unwrap_or_default())];
+            let commits = client.some(&["zones", &zone, "history"], &query, limit).await?;
             output.items(&commits, COMMIT_FIELDS)
         }
         ZoneVerb::Show { place, commit } => {
@@ -304,35 +303,6 @@ fn changed(answer: &Value, fields: &[&str], output: &mut Output<'_>) -> Result<(
         }
     }
     Ok(())
-}
-
-/// At most `limit` commits, page by page.
-async fn history(
-    client: &Client,
-    zone: &str,
-    path: Option<&str>,
-    limit: usize,
-) -> Result<Vec<Value>, CliError> {
-    let mut all = Vec::<Value>::new();
-    let mut after = None::<String>;
-    while all.len() < limit {
-        let count = (limit - all.len()).min(PAGE).to_string();
-        let mut request = client.request(Method::GET, &["zones", zone, "history"]);
-        request = request.query(&[("path", path.unwrap_or_default()), ("limit", &count)]);
-        if let Some(after) = &after {
-            request = request.query(&[("after", after)]);
-        }
-        let mut page = client::json(request).await?;
-        if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
-            all.extend(items);
-        }
-        let next = page.get("next").and_then(Value::as_str).map(str::to_owned);
-        if next.is_none() || next == after {
-            break;
-        }
-        after = next;
-    }
-    Ok(all)
 }
 
 /// A commit as git shows one; of a path, only what lies there.

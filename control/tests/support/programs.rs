@@ -7,9 +7,9 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,8 @@ use serde_json::Value;
 /// A control plane with one running studio, `mine` in the project `DEMO`.
 pub(crate) struct World {
     server: Child,
+    /// Kept open: what it says goes somewhere.
+    _said: Option<ChildStdout>,
     pub(crate) folder: tempfile::TempDir,
     url: String,
     key: String,
@@ -47,13 +49,15 @@ impl World {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut said = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let said = server.stdout.take();
+        let (url, key) = (String::new(), String::new());
+        let mut world = Self { server, _said: said, folder, url, key };
         let ready: Value = until("the server is ready", || {
+            assert!(world.server.try_wait().unwrap().is_none(), "{}", world.log());
             serde_json::from_slice(&fs::read(&ready).unwrap_or_default()).ok()
         });
         let text = |name: &str| ready[name].as_str().unwrap().to_owned();
-        let world = Self { url: text("url"), key: text("api_key"), server, folder };
+        (world.url, world.key) = (text("url"), text("api_key"));
         let file = world.path("template.yaml");
         fs::write(&file, template).unwrap();
         world.done(&["project", "create", "DEMO", "Demo"]);
