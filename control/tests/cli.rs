@@ -16,7 +16,7 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{Winsize, tcsetwinsize},
 };
-use support::World;
+use support::{World, ended, until};
 
 const TEMPLATE: &str = "
 label: T
@@ -66,6 +66,31 @@ fn commands_in_a_studio_are_as_if_they_ran_here() {
     assert_eq!(world.call(&["action", "run", "mine", "Dance"]).code, 125);
     let connect = world.call(&["connect", "mine", "--print"]);
     assert_eq!(connect.code, 5, "nothing is exposed: {connect:?}");
+}
+
+#[test]
+fn a_command_gets_signals_and_outlives_a_control_plane_that_is_killed() {
+    let mut world = World::new(TEMPLATE);
+    let begun = |world: &World, script: &str| {
+        let mut child = world.command(&in_studio(script)).spawn().unwrap();
+        let mut said = [0; 6];
+        child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"begun\n");
+        child
+    };
+    let interrupted = begun(&world, "echo begun; exec sleep 1000");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(interrupted.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(ended(interrupted.wait_with_output().unwrap()).code, 130);
+
+    let going_on = begun(&world, "mkfifo go; echo begun; read word < go; echo $word; exit 5");
+    world.restart();
+    until("the studio is reached again", || {
+        let tell = world.call(&in_studio("echo after > go"));
+        (tell.code == 0).then_some(())
+    });
+    let went = ended(going_on.wait_with_output().unwrap());
+    assert_eq!((went.code, went.out.as_str()), (5, "after\n"), "{went:?}");
 }
 
 #[test]

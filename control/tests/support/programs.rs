@@ -15,11 +15,13 @@ use std::{
 
 use serde_json::Value;
 
+const READY: &str = "ready.json";
+
 /// A control plane with one running studio, `mine` in the project `DEMO`.
 pub(crate) struct World {
     server: Child,
     /// Kept open: what it says goes somewhere.
-    _said: Option<ChildStdout>,
+    said: Option<ChildStdout>,
     pub(crate) folder: tempfile::TempDir,
     url: String,
     key: String,
@@ -36,28 +38,10 @@ pub(crate) struct Ended {
 impl World {
     pub(crate) fn new(template: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ready = folder.path().join("ready.json");
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let mut server = Command::new(program())
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(folder.path().join("data"))
-            .arg("--ready-file")
-            .arg(&ready)
-            .arg("--agent-binary")
-            .arg(agent())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let (mut server, url, key) = (serve(&folder, "127.0.0.1:0"), String::new(), String::new());
         let said = server.stdout.take();
-        let (url, key) = (String::new(), String::new());
-        let mut world = Self { server, _said: said, folder, url, key };
-        let ready: Value = until("the server is ready", || {
-            assert!(world.server.try_wait().unwrap().is_none(), "{}", world.log());
-            serde_json::from_slice(&fs::read(&ready).unwrap_or_default()).ok()
-        });
-        let text = |name: &str| ready[name].as_str().unwrap().to_owned();
-        (world.url, world.key) = (text("url"), text("api_key"));
+        let mut world = Self { server, said, folder, url, key };
+        world.is_ready();
         let file = world.path("template.yaml");
         fs::write(&file, template).unwrap();
         world.done(&["project", "create", "DEMO", "Demo"]);
@@ -66,6 +50,28 @@ impl World {
         world.done(&["studio", "create", "mine", "-t", "T", "-p", "DEMO"]);
         world.done(&["studio", "start", "mine"]);
         world
+    }
+
+    /// Waits until it serves.
+    fn is_ready(&mut self) {
+        let file = self.path(READY);
+        let ready: Value = until("the server is ready", || {
+            assert!(self.server.try_wait().unwrap().is_none(), "{}", self.log());
+            serde_json::from_slice(&fs::read(&file).unwrap_or_default()).ok()
+        });
+        let text = |name: &str| ready[name].as_str().unwrap().to_owned();
+        (self.url, self.key) = (text("url"), text("api_key"));
+    }
+
+    /// Kills the control plane, and starts it again where it was.
+    pub(crate) fn restart(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+        fs::remove_file(self.path(READY)).unwrap();
+        let port = self.url.rsplit(':').next().unwrap();
+        self.server = serve(&self.folder, &format!("127.0.0.1:{port}"));
+        self.said = self.server.stdout.take();
+        self.is_ready();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -121,6 +127,21 @@ impl Drop for World {
         drop(self.server.kill());
         drop(self.server.wait());
     }
+}
+
+fn serve(folder: &tempfile::TempDir, listen: &str) -> Child {
+    let log = fs::File::options().create(true).append(true).open(folder.path().join("log"));
+    Command::new(program())
+        .args(["serve", "--listen", listen, "--data"])
+        .arg(folder.path().join("data"))
+        .arg("--ready-file")
+        .arg(folder.path().join(READY))
+        .arg("--agent-binary")
+        .arg(agent())
+        .stdout(Stdio::piped())
+        .stderr(log.unwrap())
+        .spawn()
+        .unwrap()
 }
 
 pub(crate) fn ended(output: Output) -> Ended {
