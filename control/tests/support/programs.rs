@@ -23,8 +23,8 @@ pub(crate) struct World {
     /// Kept open: what it says goes somewhere.
     said: Option<ChildStdout>,
     pub(crate) folder: tempfile::TempDir,
-    url: String,
-    key: String,
+    pub(crate) url: String,
+    pub(crate) key: String,
 }
 
 /// What a call came to.
