@@ -42,6 +42,8 @@ pub struct ServerConfig {
     pub agent: PathBuf,
     /// For install scripts and studios: proxies, package mirrors, CA bundle.
     pub environment: BTreeMap<String, String>,
+    /// How long tools of a starting studio may take until they are ready.
+    pub readiness_limit: Duration,
     /// Told when the instance serves: addresses, and an administrator's key.
     pub ready_file: Option<PathBuf>,
 }
@@ -148,7 +150,7 @@ impl Server {
             tracker: tasks.clone(),
         };
         tasks.spawn(keeper.run(shutdown.clone()));
-        let limits = Limits::default();
+        let limits = Limits { readiness: config.readiness_limit, ..Limits::default() };
         let reconciler = StudioReconciler::new(
             Arc::clone(&services),
             hub,

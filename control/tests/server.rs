@@ -16,6 +16,7 @@ fn config(data: &Path) -> ServerConfig {
         environment: BTreeMap::new(),
         ready_file: Some(data.join("ready.json")),
         agent: std::env::current_exe().unwrap(),
+        readiness_limit: std::time::Duration::from_mins(10),
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Args;
@@ -52,6 +53,9 @@ pub(super) struct ServeArgs {
     /// The agent that studios get.
     #[arg(long, value_name = "FILE")]
     agent_binary: Option<PathBuf>,
+    /// How long the tools of a starting studio may take until they are ready, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    readiness_limit_s: u64,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -133,6 +137,7 @@ fn config(args: ServeArgs) -> Result<ServerConfig, ServerError> {
         environment,
         ready_file: args.ready_file,
         agent: agent(args.agent_binary)?,
+        readiness_limit: Duration::from_secs(args.readiness_limit_s),
     })
 }
 
