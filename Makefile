@@ -15,7 +15,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium
 
-.PHONY: up setup build agent web web-test test test-browser lint fmt deny
+.PHONY: up setup build agent web web-test test test-browser test-long bench lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -75,3 +75,14 @@ deny: $(DENY)
 
 $(DENY):
 	cargo install --locked cargo-deny --version $(DENY_VERSION) --root $(CACHE)/tools/cargo-deny-$(DENY_VERSION)
+
+# Speed and memory, beside a real nginx; JSON below target/bench. Not a test: numbers of a busy machine prove nothing.
+bench: web build
+	cargo build --release --locked -p control --example proxy_bench
+	python3 tests/bench/bench.py "$(CARGO_TARGET_DIR)/release/atelier" "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
+	    "$(CARGO_TARGET_DIR)/release/examples/proxy_bench" target/bench/main.json
+
+# Everything that takes long by nature, in full: thousands of random histories, kills at every moment, a file of 5 GiB.
+test-long: test
+	ATELIER_LONG=1 cargo test --release --locked -p sync
+	ATELIER_LONG=1 cargo test --locked -p control --test main_job
