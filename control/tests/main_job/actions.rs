@@ -64,9 +64,8 @@ async fn a_terminal_is_joined_resized_left_and_joined_again() {
     assert!(seen.contains("33 101"), "what was shown is shown again: {seen:?}");
     socket.send(Message::binary(&b"exit 5\n"[..])).await.unwrap();
     let exit = loop {
-        match socket.next().await.unwrap().unwrap() {
-            Message::Text(text) => break serde_json::from_str::<Value>(&text).unwrap(),
-            _ => {}
+        if let Message::Text(text) = socket.next().await.unwrap().unwrap() {
+            break serde_json::from_str::<Value>(&text).unwrap();
         }
     };
     assert_eq!((&exit["type"], &exit["code"]), (&json!("exit"), &json!(5)));
@@ -120,7 +119,7 @@ async fn logs_are_followed_and_kept_when_the_pod_is_gone() {
     assert!(live.as_str().unwrap().contains("begins"));
     let kept = instance.path("data/logs").join(&instance.studio);
     // Kept as it comes; then killed, so that nobody could have saved it in the end.
-    while std::fs::read_dir(&kept).map(Iterator::count).unwrap_or(0) == 0 {
+    while std::fs::read_dir(&kept).map_or(0, Iterator::count) == 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let pid = nix::unistd::Pid::from_raw(instance.agent_pid());

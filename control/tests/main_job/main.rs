@@ -3,8 +3,10 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
     unreachable_pub,
-    reason = "a test may fail anywhere, and names nothing for others"
+    reason = "a test may fail anywhere, has patience of its own, shows the program's log, and names nothing for others"
 )]
 
 mod actions;
