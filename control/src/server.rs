@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     agents::{self, AgentHub, ca::Ca},
     api,
-    app::{logs::LogKeeper, secrets::StudioSecrets, services::Services},
+    app::{housekeeping, logs::LogKeeper, secrets::StudioSecrets, services::Services},
     clock::{SharedClock, SystemClock},
     domain::app_url::AppUrls,
     instance::{Instance, InstanceError, write_private},
@@ -164,6 +164,7 @@ impl Server {
         let role = Listening { scheme: Scheme::Http, role: Role::Main };
         tasks.spawn(serve_listener(listener, proxy, router, role, shutdown.clone()));
         tasks.spawn(Arc::clone(&services.builds).run(shutdown.clone()));
+        tasks.spawn(housekeeping::run(Arc::clone(&services), shutdown.clone()));
 
         let url = format!("http://localhost:{}", address.port());
         let server = Self {

@@ -131,7 +131,12 @@ impl LogKeeper {
                 },
             };
             for studio in changed {
-                self.look(&studio, &followed, &shutdown);
+                match self.store.studio(&studio).await {
+                    Ok(Some(_)) => self.look(&studio, &followed, &shutdown),
+                    // Deleted: its logs go with it.
+                    Ok(None) => drop(self.kept.forget(&studio)),
+                    Err(error) => tracing::warn!(%studio, %error, "its logs may not be kept"),
+                }
             }
         }
     }

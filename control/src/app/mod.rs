@@ -5,6 +5,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod builds;
 pub mod error;
+pub mod housekeeping;
 pub mod login;
 pub mod logs;
 pub mod ports;

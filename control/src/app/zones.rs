@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use time::{Duration, OffsetDateTime};
 
 use super::{
     AppError,
@@ -23,6 +24,9 @@ use crate::{
     store::Store,
     zones::{Content, NewContent, Range, Written, ZoneError, Zones},
 };
+
+/// How long what was replaced or deleted can be had back.
+const TRASH_KEPT: Duration = Duration::days(30);
 
 /// What somebody wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,6 +232,11 @@ impl ZoneService {
     pub async fn trash(&self, who: &Principal, zone: &ZoneRef) -> Result<Vec<TrashItem>, AppError> {
         self.check(who, zone, Access::Read).await?;
         Ok(self.zones.trash(zone).await?)
+    }
+
+    /// Removes for good what has been in the trash for too long.
+    pub async fn expire_trash(&self, now: OffsetDateTime) -> Result<(), AppError> {
+        Ok(self.zones.expire_trash(now - TRASH_KEPT).await?)
     }
 
     pub async fn restore_trash(

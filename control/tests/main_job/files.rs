@@ -79,6 +79,25 @@ async fn a_conflict_is_reported_compared_and_resolved_each_way() {
 }
 
 #[tokio::test]
+async fn a_conflict_at_a_stop_becomes_two_files_and_is_no_longer_open() {
+    let instance = Instance::new().await;
+    instance.bring("start").await;
+    instance.put_zone_text("a.txt", "before").await;
+    instance.synchronise(json!({})).await;
+    instance.put_zone_text("a.txt", "of the server").await;
+    instance.write("a.txt", "of the studio").await;
+    instance.synchronise(json!({})).await;
+    assert_eq!(instance.get(&instance.at("")).await["conflicts"], 1);
+    let stopped = instance.bring("stop").await;
+    let said = stopped["result"]["message"].as_str().unwrap();
+    assert!(said.contains("1 conflicts were kept as two files"), "{said}");
+    let files = instance.get(&instance.zone("/files?path=")).await.to_string();
+    assert!(files.contains("a.txt.conflict-lab-"), "{files}");
+    assert_eq!(instance.zone_text("a.txt").await.unwrap(), "of the server");
+    assert_eq!(instance.get(&instance.at("")).await["conflicts"], 0);
+}
+
+#[tokio::test]
 async fn edits_of_different_lines_merge() {
     let instance = Instance::new().await;
     instance.bring("start").await;

@@ -86,6 +86,8 @@ impl FileSync for Arc<SyncService> {
             let run = self.run_mount(studio, mount, request, author.clone(), progress).await;
             match run.and_then(|run| run.outcome.map_err(|error| run::why(&error))) {
                 Ok(outcome) => {
+                    // Conflicts have become two files; a question waits.
+                    self.keep_open_issues(studio, mount, &outcome).await?;
                     let kept = u32::try_from(outcome.kept_both.len()).unwrap_or(u32::MAX);
                     last.kept_both = last.kept_both.saturating_add(kept);
                     let missing = outcome.skipped.iter().filter(|skipped| !skipped.special);

@@ -36,6 +36,8 @@ pub struct SyncService {
     agents: Arc<dyn SyncCalls>,
     /// One synchronisation of a studio at a time.
     busy: Mutex<HashMap<StudioId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Conflicts that were kept as two files before a studio's entrypoints ended, by incarnation.
+    kept_before: Mutex<HashMap<StudioId, (u64, u32)>>,
     tracker: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -56,8 +58,19 @@ pub struct SyncParts {
 impl SyncService {
     pub fn new(parts: SyncParts) -> Arc<Self> {
         let SyncParts { store, audit, studios, tasks, zones, agents, tracker, shutdown } = parts;
-        let busy = Mutex::default();
-        Arc::new(Self { store, audit, studios, tasks, zones, agents, busy, tracker, shutdown })
+        let (busy, kept_before) = (Mutex::default(), Mutex::default());
+        Arc::new(Self {
+            store,
+            audit,
+            studios,
+            tasks,
+            zones,
+            agents,
+            busy,
+            kept_before,
+            tracker,
+            shutdown,
+        })
     }
 
     fn turn(&self, studio: &StudioId) -> Arc<tokio::sync::Mutex<()>> {

@@ -50,13 +50,26 @@ impl SyncService {
                 Ok(in_words(&result))
             }
             WishReason::DrainBeforeStop => {
-                Ok(in_short(&self.bring_back(&studio, &studio.owner).await?))
+                let done = self.bring_back(&studio, &studio.owner).await?;
+                let mut kept = self.kept_before.lock().expect("nobody panics while they hold this");
+                kept.insert(studio.id.clone(), (studio.epoch, done.kept_both));
+                Ok(in_short(&done))
             }
             WishReason::DrainAfterStop => {
-                let last = self.bring_back(&studio, &studio.owner).await?;
+                let mut last = self.bring_back(&studio, &studio.owner).await?;
+                last.kept_both += self.take_kept_before(&studio);
                 self.keep_final(&studio, &last).await?;
                 Ok(in_short(&last))
             }
+        }
+    }
+
+    /// What the synchronisation before the end has kept as two files is not kept once more by the one after it.
+    fn take_kept_before(&self, studio: &Studio) -> u32 {
+        let mut kept = self.kept_before.lock().expect("nobody panics while they hold this");
+        match kept.remove(&studio.id) {
+            Some((epoch, count)) if epoch == studio.epoch => count,
+            Some(_) | None => 0,
         }
     }
 
