@@ -5,7 +5,7 @@ use futures_util::{Stream, StreamExt, stream};
 use proto::agent::v1::{SyncFrame, sync_frame::What};
 use sync::{CancelFlag, LinkError, MESSAGE_LIMIT_BYTES};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 
@@ -36,12 +36,8 @@ where
             () = stop.cancelled() => {}
         }
     });
-    let (stop, flag) = (cancel.clone(), CancelFlag::default());
-    let raise = flag.clone();
-    tasks.spawn(async move {
-        stop.cancelled().await;
-        raise.cancel();
-    });
+    let flag = CancelFlag::default();
+    let ending = Ending { flag: flag.clone(), _feeding: cancel.drop_guard() };
     tasks.spawn_blocking(move || {
         let mut link = Link { incoming: from_peer, outgoing: to_peer };
         let done = engine(&target, &mut link, &flag);
@@ -49,22 +45,34 @@ where
         tell_end.send(done).ok();
         drop((link, busy));
     });
-    answers(from_engine, end, cancel)
+    answers(from_engine, end, ending)
+}
+
+/// Ends a run when it is dropped.
+struct Ending {
+    flag: CancelFlag,
+    /// Nothing is fed any more.
+    _feeding: DropGuard,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.flag.cancel();
+    }
 }
 
 /// What the engine sends, then how it ended.
 fn answers(
     from_engine: mpsc::Receiver<Bytes>,
     end: oneshot::Receiver<Result<(), String>>,
-    cancel: CancellationToken,
+    ending: Ending,
 ) -> impl Stream<Item = Result<SyncFrame, Status>> + Send {
-    let guard = cancel.drop_guard();
-    // The guard comes first: an engine that sees its link go must see the cancellation too.
-    stream::unfold(Some((guard, from_engine, end)), |state| async move {
-        let (guard, mut from_engine, end) = state?;
+    // The ending comes first: an engine that sees its link go must see the cancellation too.
+    stream::unfold(Some((ending, from_engine, end)), |state| async move {
+        let (ending, mut from_engine, end) = state?;
         if let Some(message) = from_engine.recv().await {
             let frame = SyncFrame { what: Some(What::Message(message)) };
-            return Some((Ok(frame), Some((guard, from_engine, end))));
+            return Some((Ok(frame), Some((ending, from_engine, end))));
         }
         match end.await {
             Ok(Ok(())) => None,
