@@ -57,7 +57,10 @@ export function Terminal({ studio, session }: { studio: string; session: string 
         retry = setTimeout(connect, RETRY_MS);
       };
     };
-    const typing = screen.onData((typed) => socket?.send(new TextEncoder().encode(typed)));
+    const typing = screen.onData((typed) => {
+      // What is typed while there is no connection is not sent late, into whatever the shell does by then.
+      if (socket?.readyState === WebSocket.OPEN) socket.send(new TextEncoder().encode(typed));
+    });
     const watch = new ResizeObserver(resize);
     watch.observe(place.current);
     connect();
