@@ -19,6 +19,10 @@ export function ZoneBrowser({ zone }: { zone: string }) {
     ),
   );
   const { busy, error, run } = useAction();
+  const go = (path: string) => {
+    setFolder(path);
+    setFile(undefined);
+  };
   const open = (it: Schemas["ZoneFileView"]) => {
     if (it.kind === "folder") setFolder(it.path);
     setFile(it.kind === "file" ? it.path : undefined);
@@ -39,9 +43,9 @@ export function ZoneBrowser({ zone }: { zone: string }) {
   return (
     <section aria-label={text.files}>
       <nav aria-label={text.folders} className="row">
-        <button onClick={() => setFolder("")}>{zone}</button>
+        <button onClick={() => go("")}>{zone}</button>
         {crumbs(folder).map((it) => (
-          <button key={it.path} onClick={() => setFolder(it.path)}>
+          <button key={it.path} onClick={() => go(it.path)}>
             {it.name}
           </button>
         ))}
