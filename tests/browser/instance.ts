@@ -23,10 +23,11 @@ export class Instance {
     private readonly key: string,
   ) {}
 
-  static async start(): Promise<Instance> {
+  /** With the sample project, unless `more` says otherwise. */
+  static async start(more: string[] = []): Promise<Instance> {
     const folder = mkdtempSync(join(tmpdir(), "atelier-browser-"));
     const ready = join(folder, "ready.json");
-    const args = ["up", "--data", join(folder, "data"), "--listen", "127.0.0.1:0", "--ready-file", ready];
+    const args = ["up", "--data", join(folder, "data"), "--listen", "127.0.0.1:0", "--ready-file", ready, ...more];
     const child = spawn(needed("ATELIER_BINARY"), [...args, "--agent-binary", needed("ATELIER_AGENT_BINARY")], {
       stdio: ["ignore", "pipe", "inherit"],
     });

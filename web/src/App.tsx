@@ -5,6 +5,7 @@ import { useLoaded } from "./api/useLoaded";
 import { Layout } from "./components/Layout";
 import { Status } from "./components/Status";
 import { AccountPage } from "./pages/AccountPage";
+import { AdminPage } from "./pages/AdminPage";
 import { LogInPage } from "./pages/LogInPage";
 import { ProjectPage } from "./pages/ProjectPage";
 import { ProjectsPage } from "./pages/ProjectsPage";
@@ -28,6 +29,7 @@ export function App() {
         <Route path="/templates" element={<TemplatesPage />} />
         <Route path="/templates/:template" element={<TemplatePage />} />
         <Route path="/account" element={<AccountPage me={me.data} />} />
+        {me.data.admin && <Route path="/administration" element={<AdminPage me={me.data.login} />} />}
         <Route path="*" element={<p>{text.notFound}</p>} />
       </Routes>
     </Layout>

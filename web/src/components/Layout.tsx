@@ -18,6 +18,7 @@ export function Layout({ me, children }: { me: Schemas["Me"]; children: ReactNod
           <strong>{text.product}</strong>
           <NavLink to="/">{text.projects}</NavLink>
           <NavLink to="/templates">{text.templates}</NavLink>
+          {me.admin && <NavLink to="/administration">{text.administration}</NavLink>}
           <NavLink to="/account">{me.name || me.login}</NavLink>
           <button disabled={busy} onClick={logOut}>
             {text.logOut}
