@@ -37,6 +37,16 @@ struct Mark {
     offset: u64,
 }
 
+/// What the file of a mark holds. It is replaced whole, after the log has grown: what the log has beyond `length` was kept by
+/// somebody who died before they could say so, and is fetched again.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Standing {
+    #[serde(flatten)]
+    mark: Mark,
+    /// Of the newer file.
+    length: u64,
+}
+
 /// Files of kept logs.
 #[derive(Debug)]
 pub struct KeptLogs {
@@ -53,9 +63,21 @@ impl KeptLogs {
         self.folder.join(studio.as_str()).join(format!("{}.{what}", name.as_str()))
     }
 
-    fn mark(&self, studio: &StudioId, entrypoint: &str) -> Mark {
+    fn standing(&self, studio: &StudioId, entrypoint: &str) -> Standing {
         let text = fs::read(self.file(studio, entrypoint, "mark")).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Where a log stands; output that nobody has accounted for is cut off.
+    fn resume(&self, studio: &StudioId, entrypoint: &str) -> io::Result<Mark> {
+        let standing = self.standing(studio, entrypoint);
+        match fs::OpenOptions::new().write(true).open(self.file(studio, entrypoint, "log")) {
+            Ok(log) if log.metadata()?.len() > standing.length => log.set_len(standing.length)?,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(standing.mark)
     }
 
     fn append(
@@ -67,12 +89,24 @@ impl KeptLogs {
     ) -> io::Result<()> {
         let file = self.file(studio, entrypoint, "log");
         fs::create_dir_all(self.folder.join(studio.as_str()))?;
-        if fs::metadata(&file).is_ok_and(|known| known.len() + data.len() as u64 > FILE_BYTES) {
+        let before = fs::metadata(&file).map_or(0, |known| known.len());
+        let added = data.len() as u64;
+        let mut length = before + added;
+        if length > FILE_BYTES && before > 0 {
+            let mark = self.standing(studio, entrypoint).mark;
             fs::rename(&file, self.file(studio, entrypoint, "older"))?;
+            self.stand(studio, entrypoint, Standing { mark, length: 0 })?;
+            length = added;
         }
         let mut open = fs::OpenOptions::new().create(true).append(true).open(&file)?;
         io::Write::write_all(&mut open, data)?;
-        fs::write(self.file(studio, entrypoint, "mark"), serde_json::to_vec(&mark)?)
+        self.stand(studio, entrypoint, Standing { mark, length })
+    }
+
+    fn stand(&self, studio: &StudioId, entrypoint: &str, standing: Standing) -> io::Result<()> {
+        let new = self.file(studio, entrypoint, "mark.new");
+        fs::write(&new, serde_json::to_vec(&standing)?)?;
+        fs::rename(new, self.file(studio, entrypoint, "mark"))
     }
 
     /// Everything that is kept of a log; `None`: nothing.
@@ -173,13 +207,13 @@ async fn follow(
     agents: &dyn AgentCalls,
     (studio, epoch, entrypoint): &(StudioId, u64, String),
 ) -> Result<(), AppError> {
-    let mut mark = kept.mark(studio, entrypoint);
+    let failed = |error| AppError::internal("keeping a log", error);
+    let mut mark = kept.resume(studio, entrypoint).map_err(failed)?;
     if mark.epoch != *epoch {
         mark = Mark { epoch: *epoch, offset: 0 };
     }
     let query = LogQuery { follow: true, from: mark.offset, ..LogQuery::default() };
     let mut pieces = agents.read_log(studio, entrypoint, &query).await?;
-    let failed = |error| AppError::internal("keeping a log", error);
     while let Some(piece) = pieces.next().await {
         match piece? {
             LogPiece::Chunk { offset, data, .. } => {
@@ -232,8 +266,23 @@ mod tests {
         kept.append(&studio, "web", b"last", Mark { epoch: 1, offset: 10 }).unwrap();
         let all = kept.read(&studio, "web").unwrap();
         assert!(all.ends_with(b"last") && all.len() as u64 <= 2 * FILE_BYTES);
-        assert_eq!(kept.mark(&studio, "web"), Mark { epoch: 1, offset: 10 });
+        assert_eq!(kept.resume(&studio, "web").unwrap(), Mark { epoch: 1, offset: 10 });
         kept.forget(&studio).unwrap();
         assert_eq!(kept.read(&studio, "web"), None);
+    }
+
+    #[test]
+    fn output_kept_by_somebody_who_died_before_the_mark_is_fetched_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = KeptLogs::new(folder.path().to_owned());
+        let studio: StudioId = "aaaaaaaa".parse().unwrap();
+        kept.append(&studio, "web", b"one\n", Mark { epoch: 1, offset: 4 }).unwrap();
+        let mark = kept.file(&studio, "web", "mark");
+        let before = fs::read(&mark).unwrap();
+        kept.append(&studio, "web", b"two\n", Mark { epoch: 1, offset: 8 }).unwrap();
+        fs::write(&mark, before).unwrap();
+        assert_eq!(kept.resume(&studio, "web").unwrap(), Mark { epoch: 1, offset: 4 });
+        kept.append(&studio, "web", b"two\n", Mark { epoch: 1, offset: 8 }).unwrap();
+        assert_eq!(kept.read(&studio, "web").unwrap(), b"one\ntwo\n");
     }
 }
