@@ -54,7 +54,13 @@ async function synchronise(page: Page) {
   await expect(button).toBeEnabled();
 }
 
+/** What is run before the kernel is there is not run at all. */
 async function runFirstCell(lab: FrameLocator) {
+  await expect(lab.locator(".jp-Notebook-ExecutionIndicator").first()).toHaveAttribute(
+    "data-status",
+    "idle",
+    { timeout: 60_000 },
+  );
   await lab.locator(".jp-Notebook .jp-CodeCell .cm-content").first().click();
   await lab.locator("body").press("Shift+Enter");
 }
