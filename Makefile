@@ -15,7 +15,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium
 
-.PHONY: up setup build agent web web-test test test-browser test-long bench lint fmt deny
+.PHONY: cluster cluster-down up setup build agent web web-test test test-browser test-long bench lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -62,6 +62,14 @@ test-browser: web agent tests/browser/node_modules
 tests/browser/node_modules: tests/browser/package-lock.json
 	cd tests/browser && npm ci --no-audit --no-fund
 	@touch $@
+
+# A real one-node Kubernetes on this machine (root, Linux, Go); prints its kubeconfig. Others beside it: NAME=other.
+NAME ?= dev
+cluster:
+	@python3 tests/cluster/cluster.py up $(NAME)
+
+cluster-down:
+	@python3 tests/cluster/cluster.py down $(NAME)
 
 lint:
 	cargo fmt --all --check

@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package tools holds a program of the cluster.
+package tools
+
+import _ "github.com/rancher/local-path-provisioner"

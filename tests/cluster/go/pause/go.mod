@@ -1,0 +1,3 @@
+module atelier.test/pause
+
+go 1.23.0
