@@ -9,20 +9,34 @@ use std::{
 };
 
 use rustix::{
-    fs::{self as sys, AtFlags, Dir, Mode, OFlags, ResolveFlags, Stat},
+    fs::{self as sys, AtFlags, Dir, Mode, OFlags, ResolveFlags, Stat, StatxFlags, statx},
     io::Errno,
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::{Stamp, What};
 use crate::RelPath;
 
 /// Attempts when `openat2` says that something moved while it looked.
 const ATTEMPTS: usize = 64;
+/// `OVERLAYFS_SUPER_MAGIC`.
+const OVERLAY: sys::FsWord = 0x794c_7630;
 
 /// A folder and everything below it.
 #[derive(Debug)]
 pub(crate) struct Root {
     fd: OwnedFd,
+}
+
+/// What tells one folder from another that has the same path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RootIdentity {
+    pub device: u64,
+    pub inode: u64,
+    /// Seconds and nanoseconds since 1970, where the file system keeps it: numbers are used again, and every volume's own root
+    /// has the same.
+    pub born: Option<(i64, u32)>,
 }
 
 /// What a path has.
@@ -49,10 +63,16 @@ impl Root {
         self.fd.as_fd()
     }
 
-    /// Device and inode of the folder itself.
-    pub(crate) fn identity(&self) -> io::Result<(u64, u64)> {
+    /// Which folder it is: a new one in its place is another, also where it got the same number.
+    pub(crate) fn identity(&self) -> io::Result<RootIdentity> {
         let stat = sys::fstat(&self.fd)?;
-        Ok((stat.st_dev, stat.st_ino))
+        let marks = statx(&self.fd, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME)?;
+        let is_known = marks.stx_mask & StatxFlags::BTIME.bits() != 0;
+        // An overlay copies a folder into its upper layer at the first change, which gives it another birth.
+        let is_overlay = sys::fstatfs(&self.fd)?.f_type == OVERLAY;
+        let born =
+            (is_known && !is_overlay).then_some((marks.stx_btime.tv_sec, marks.stx_btime.tv_nsec));
+        Ok(RootIdentity { device: stat.st_dev, inode: stat.st_ino, born })
     }
 
     /// A folder below; `None` is the root itself.

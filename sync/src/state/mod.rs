@@ -20,7 +20,7 @@ use crate::{
     RelPath,
     entry::{Digest, Entry, Tree, tree_digest},
     error::Error,
-    fs::FileSystem,
+    fs::{FileSystem, RootIdentity},
     index::Known,
 };
 
@@ -36,8 +36,7 @@ const FILE: &str = "sync.redb";
 pub(crate) struct RootName {
     /// Of the pod or volume.
     pub identity: String,
-    pub device: u64,
-    pub inode: u64,
+    pub folder: RootIdentity,
     /// Random.
     pub name: [u8; 16],
 }
@@ -103,17 +102,17 @@ impl State {
         &self,
         fs: &dyn FileSystem,
         identity: &str,
-        (device, inode): (u64, u64),
+        folder: RootIdentity,
     ) -> Result<[u8; 16], Error> {
         if let Some(known) = self.meta::<RootName>("root")?
-            && (known.identity.as_str(), known.device, known.inode) == (identity, device, inode)
+            && (known.identity.as_str(), known.folder) == (identity, folder)
         {
             return Ok(known.name);
         }
         let mut name = [0; 16];
         getrandom(&mut name, GetRandomFlags::empty())
             .map_err(|error| Error::io("draw a random name")(error.into()))?;
-        let root = RootName { identity: identity.to_owned(), device, inode, name };
+        let root = RootName { identity: identity.to_owned(), folder, name };
         fs.record().map_err(Error::io("remember the root"))?;
         self.write("written", |writing| {
             writing.delete_table(BASE)?;
@@ -304,12 +303,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(folder.path()).unwrap();
         let fs = &RealFileSystem;
-        let name = state.root_name(fs, "pod-1", (1, 2)).unwrap();
+        let root = RootIdentity { device: 1, inode: 2, born: Some((3, 4)) };
+        let name = state.root_name(fs, "pod-1", root).unwrap();
         let agreement = Agreement::from([(path("a"), Some(Entry::Folder))]);
         state.agree(fs, &mut Tree::new(), &agreement, false, name).unwrap();
-        assert_eq!(state.root_name(fs, "pod-1", (1, 2)).unwrap(), name);
+        assert_eq!(state.root_name(fs, "pod-1", root).unwrap(), name);
         assert_eq!(state.base().unwrap().len(), 1);
-        assert_ne!(state.root_name(fs, "pod-2", (1, 2)).unwrap(), name);
+        let anew = RootIdentity { born: Some((5, 6)), ..root };
+        assert_ne!(state.root_name(fs, "pod-1", anew).unwrap(), name);
+        assert!(state.base().unwrap().is_empty());
+        let name = state.root_name(fs, "pod-1", root).unwrap();
+        state.agree(fs, &mut Tree::new(), &agreement, false, name).unwrap();
+        assert_ne!(state.root_name(fs, "pod-2", root).unwrap(), name);
         assert!(state.base().unwrap().is_empty() && state.base_mark().unwrap().is_none());
     }
 
