@@ -90,7 +90,8 @@ impl Deciding<'_, '_> {
             return;
         }
         let base = self.input.base.get(path);
-        if base == Some(server) || base == Some(studio) {
+        let one_changed = base == Some(server) || base == Some(studio);
+        if one_changed && !self.folder_has_news(path, server.is_folder()) {
             return;
         }
         let winner = match judge(self.input, &mut self.plan, path) {
@@ -98,6 +99,19 @@ impl Deciding<'_, '_> {
             Verdict::Open | Verdict::Content(_) => None,
         };
         self.clashes.insert(path.clone(), winner);
+    }
+
+    /// Whether there is something in a folder, which the other side has no more, that the other side never had.
+    fn folder_has_news(&self, folder: &RelPath, on_server: bool) -> bool {
+        let tree = self.input.tree(if on_server { Side::Server } else { Side::Studio });
+        let base = self.input.base.get(folder);
+        // A folder that came where something else was before is news itself, and flows as a whole.
+        base.is_some_and(Entry::is_folder)
+            && tree
+                .range(folder..)
+                .take_while(|(path, _)| path.as_bytes().starts_with(folder.as_bytes()))
+                .filter(|(path, _)| path.is_within(folder))
+                .any(|(path, entry)| self.input.base.get(path) != Some(entry))
     }
 
     fn path(&mut self, path: &RelPath) {
