@@ -8,7 +8,7 @@
 mod change;
 mod names;
 
-pub(crate) use names::{conflict_name, marker};
+pub(crate) use names::{conflict_name, copy_prefix};
 
 use std::{
     collections::{BTreeMap, BTreeSet},

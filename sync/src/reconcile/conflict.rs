@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Input, Plan};
 use crate::{
     RelPath,
-    apply::{conflict_name, marker},
+    apply::{conflict_name, copy_prefix},
     entry::{Digest, Entry},
     outcome::{Conflict, ConflictKind, ConflictToken, Version},
     plan::{Action, Operation, Phase, Side, Source},
@@ -84,7 +84,9 @@ fn copy(input: &Input<'_>, plan: &mut Plan, path: &RelPath, loser: Side, entry: 
         let (folder, name) = path.split();
         let taken = |candidate: &[u8]| {
             RelPath::in_folder(folder.as_ref(), candidate).is_ok_and(|candidate| {
-                input.server.contains_key(&candidate) || input.studio.contains_key(&candidate)
+                input.server.contains_key(&candidate)
+                    || input.studio.contains_key(&candidate)
+                    || plan.copy_names.contains(&candidate)
             })
         };
         let name = conflict_name(name, &policy.label, policy.now, taken);
@@ -120,6 +122,7 @@ fn copy(input: &Input<'_>, plan: &mut Plan, path: &RelPath, loser: Side, entry: 
         if both {
             plan.agreed.insert(copy.clone(), Some(entry.clone()));
         }
+        plan.copy_names.insert(copy.clone());
         plan.copies.insert(path.clone(), copy);
     }
     Verdict::Wins(loser.other())
@@ -127,13 +130,13 @@ fn copy(input: &Input<'_>, plan: &mut Plan, path: &RelPath, loser: Side, entry: 
 
 /// Whether an earlier run kept this very content beside it already: copies don't breed copies.
 fn copied_before(input: &Input<'_>, path: &RelPath, entry: &Entry) -> bool {
-    let mut begin = path.as_bytes().to_vec();
-    begin.extend_from_slice(marker(&input.policy.label).as_bytes());
-    let Ok(from) = RelPath::try_from(begin.as_slice()) else { return false };
+    let (folder, name) = path.split();
+    let begin = copy_prefix(name, &input.policy.label);
+    let Ok(from) = RelPath::in_folder(folder.as_ref(), &begin) else { return false };
     input
         .server
-        .range(from..)
-        .take_while(|(path, _)| path.as_bytes().starts_with(&begin))
+        .range(&from..)
+        .take_while(|(path, _)| path.as_bytes().starts_with(from.as_bytes()))
         .any(|(_, there)| there.same_content(entry))
 }
 

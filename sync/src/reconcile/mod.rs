@@ -77,6 +77,8 @@ pub(crate) struct Plan {
     pub agreed: Agreement,
     /// What was kept beside, by the path whose version it is: that path may only be changed once the copy is safe.
     pub copies: BTreeMap<RelPath, RelPath>,
+    /// Names that copies of this run have.
+    pub copy_names: BTreeSet<RelPath>,
     pub conflicts: Vec<Conflict>,
     pub questions: Vec<MassDeletion>,
 }
