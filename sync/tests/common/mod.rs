@@ -7,8 +7,11 @@
     reason = "each suite uses its part, and a test may fail anywhere"
 )]
 
+pub mod people;
+pub mod power;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
@@ -20,8 +23,8 @@ use std::{
 
 use bytes::Bytes;
 use sync::{
-    Context, Error, Exclusions, FileSystem, Link, LinkError, Outcome, Request, ServerSide,
-    StudioSide, run, serve,
+    Context, Error, Exclusions, FileSystem, Link, LinkError, OnConflict, Outcome, Request,
+    ServerSide, StudioSide, run, serve,
 };
 use tempfile::TempDir;
 
@@ -183,6 +186,34 @@ impl Pair {
 
     pub fn sync(&self) -> Outcome {
         self.sync_with(&Request::default())
+    }
+
+    /// Conflicts end in two files.
+    pub fn sync_keeping_both(&self) -> Outcome {
+        self.sync_with(&Request { on_conflict: OnConflict::KeepBoth, ..Request::default() })
+    }
+
+    /// Every content of files on either side.
+    pub fn contents(&self) -> BTreeSet<Vec<u8>> {
+        [self.server(""), self.studio("")]
+            .iter()
+            .flat_map(|root| tree(root).into_values())
+            .filter_map(|thing| match thing {
+                Thing::File { content, .. } => Some(content),
+                Thing::Folder | Thing::Link(_) => None,
+            })
+            .collect()
+    }
+
+    /// Somebody can still read this, without looking into a trash.
+    #[track_caller]
+    pub fn assert_has(&self, content: impl AsRef<[u8]>) {
+        let content = content.as_ref();
+        assert!(
+            self.contents().contains(content),
+            "lost: {:?}",
+            String::from_utf8_lossy(&content[..content.len().min(40)])
+        );
     }
 
     /// Nothing is left to do.
