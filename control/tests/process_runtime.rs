@@ -13,7 +13,8 @@ use std::{
 use control::{
     domain::{build::ImageRef, ids::StudioId},
     runtime::{
-        Placement, PodSpec, PodState, Runtime as _,
+        Placement, PodSpec, PodState, Runtime,
+        fake::FakeRuntime,
         process::{ProcessConfig, ProcessRuntime},
     },
 };
@@ -200,4 +201,77 @@ fn landlock_is_there() -> bool {
     fs::read_to_string("/sys/kernel/security/lsm").is_ok_and(|lsm| lsm.contains("landlock"))
         || fs::read_to_string("/proc/kallsyms")
             .is_ok_and(|symbols| symbols.contains("landlock_restrict_self"))
+}
+
+/// What every runtime does. `end` makes the pod's process end on its own.
+async fn conforms(runtime: &dyn Runtime, end: impl AsyncFn(&StudioId)) {
+    let (studio, other) = (StudioId::random(), StudioId::random());
+    let grace = Duration::from_secs(5);
+    assert_eq!(runtime.observe_studio(&studio).await.unwrap(), PodState::Absent);
+    runtime.remove_studio(&studio, grace, false).await.unwrap();
+
+    // Made once an epoch, beside others.
+    let first = runtime.ensure_studio(&spec(&studio, 1)).await.unwrap();
+    assert_eq!(runtime.ensure_studio(&spec(&studio, 1)).await.unwrap(), first);
+    let beside = runtime.ensure_studio(&spec(&other, 1)).await.unwrap();
+    assert!(beside.pod_uid != first.pod_uid && beside.address != first.address);
+    let second = runtime.ensure_studio(&spec(&studio, 2)).await.unwrap();
+    assert_ne!(second.pod_uid, first.pod_uid);
+    assert_eq!(runtime.observe_studio(&studio).await.unwrap(), PodState::Running(second.clone()));
+
+    // An end of its own is told of, and is another pod's beginning.
+    end(&studio).await;
+    let told = async {
+        while runtime.changed().await != studio
+            || matches!(runtime.observe_studio(&studio).await.unwrap(), PodState::Running(_))
+        {
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("an end is told of");
+    let ended = runtime.observe_studio(&studio).await.unwrap();
+    assert!(
+        matches!(&ended, PodState::Ended { placement, reason } if *placement == second && !reason.is_empty()),
+        "{ended:?}"
+    );
+    let third = runtime.ensure_studio(&spec(&studio, 3)).await.unwrap();
+    assert_ne!(third.pod_uid, second.pod_uid);
+
+    // Removed, one alone, and again.
+    let mut listed = runtime.list_studios().await.unwrap();
+    listed.sort_by_key(|(studio, _)| studio.clone());
+    let mut expected = [
+        (studio.clone(), PodState::Running(third)),
+        (other.clone(), PodState::Running(beside.clone())),
+    ];
+    expected.sort_by_key(|(studio, _)| studio.clone());
+    assert_eq!(listed, expected);
+    for _ in 0..2 {
+        runtime.remove_studio(&studio, grace, false).await.unwrap();
+        assert_eq!(runtime.observe_studio(&studio).await.unwrap(), PodState::Absent);
+    }
+    assert_eq!(runtime.list_studios().await.unwrap(), [(other.clone(), PodState::Running(beside))]);
+    runtime.remove_studio(&other, grace, false).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_fake_conforms() {
+    let runtime = FakeRuntime::default();
+    conforms(&runtime, async |studio| runtime.end(studio, "it was told to").await).await;
+}
+
+#[tokio::test]
+async fn process_conforms() {
+    let machine = Machine::new("trap 'exit 0' TERM; while [ ! -e $HOME/end ]; do sleep 0.02; done");
+    let end = async |studio: &StudioId| {
+        fs::write(machine.path("run").join(studio.as_str()).join("home/end"), "").unwrap();
+        until("it has ended", || {
+            machine.read(studio, "agent.pid").filter(|pid| {
+                let pid = serde_json::from_str::<serde_json::Value>(pid).unwrap();
+                gone(&pid["pid"].to_string())
+            })
+        })
+        .await;
+        fs::remove_file(machine.path("run").join(studio.as_str()).join("home/end")).unwrap();
+    };
+    conforms(&machine.runtime(), end).await;
 }

@@ -1,5 +1,6 @@
 //! Where studios run. One trait in domain words, one driver a folder, one table.
 
+pub mod fake;
 pub mod process;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};

@@ -154,3 +154,58 @@ fn every_kind_of_the_catalogue_has_a_schema_and_a_good_example() {
         assert!(jsonschema::is_valid(&schema, &parameters), "{}", kind.type_name);
     }
 }
+
+#[test]
+fn plan_and_launch_specification_are_as_reviewed() {
+    let compiled = compile(&parse(&whole()).unwrap(), &Resources::new(), &context()).unwrap();
+    insta::assert_json_snapshot!("plan", compiled.plan);
+    insta::assert_json_snapshot!("launch", compiled.launch);
+}
+
+#[test]
+fn hostile_templates_are_refused_as_a_whole() {
+    let blocks = |count| vec![json!({"type": "action", "name": "a", "command_line": "x"}); count];
+    for hostile in [
+        json!(null),
+        json!([]),
+        json!("jupyterlab"),
+        json!({}),
+        json!({"label": 7}),
+        json!({"label": "T", "blocks": {}}),
+        json!({"label": "T", "blocks": [null]}),
+        json!({"label": "T", "blocks": ["jupyterlab"]}),
+        json!({"label": "T", "blocks": [{}]}),
+        json!({"label": "T", "blocks": [{"type": ["jupyterlab"]}]}),
+        json!({"label": "T", "blocks": [{"type": "jupyterlab", "port": 70000}]}),
+        json!({"label": "T", "blocks": [{"type": "jupyterlab", "port": -1}]}),
+        json!({"label": "T", "nonsense": true}),
+        json!({"label": "T", "blocks": blocks(101)}),
+    ] {
+        let found = parse(&hostile).expect_err(&hostile.to_string());
+        assert!(found.iter().all(|problem| !problem.reason.is_empty()), "{hostile}: {found:?}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever is written: the same answer twice, no panic, and a plan only with paths that stay inside.
+    #[test]
+    fn any_text_compiles_to_the_same_or_is_refused(name in ".{0,12}", package in ".{0,20}", target in "[a./\\\\\u{0}é]{0,8}") {
+        let value = json!({"label": name, "blocks": [
+            {"type": "code_env", "name": name, "packages": [package]},
+            {"type": "file_sync", "mounts": [{"zone": "recipes", "target": target}]},
+        ]});
+        let answer = || parse(&value).and_then(|spec| compile(&spec, &Resources::new(), &context()));
+        let first = answer();
+        proptest::prop_assert_eq!(&first, &answer());
+        if let Ok(compiled) = first {
+            let files = compiled.plan.nodes.iter().filter_map(|node| match &node.work {
+                Work::Files(files) => Some(files.iter().map(|file| file.path.clone())),
+                Work::Run(_) => None,
+            });
+            let targets = compiled.launch.mounts.iter().map(|mount| mount.target.clone());
+            for path in files.flatten().chain(targets) {
+                proptest::prop_assert!(!path.starts_with('/') && path.split('/').all(|part| part != ".."), "{:?}", path);
+            }
+        }
+    }
+}
