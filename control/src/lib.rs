@@ -11,6 +11,7 @@ pub mod builder;
 pub mod cli;
 pub mod clock;
 pub mod domain;
+pub mod http_client;
 pub mod instance;
 pub mod process_identity;
 pub mod proxy;

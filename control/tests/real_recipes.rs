@@ -36,7 +36,9 @@ impl LogSink for Lines {
 impl Lines {
     async fn text(&self) -> String {
         let lines = self.0.lock().await;
-        lines.iter().map(|line| format!("{}: {}\n", line.node, line.text)).collect()
+        let lines: Vec<String> =
+            lines.iter().map(|line| format!("{}: {}", line.node, line.text)).collect();
+        lines.join("\n")
     }
 }
 
@@ -146,7 +148,7 @@ async fn the_recipes_install_from_the_package_index_and_their_servers_answer() {
     let entrypoint = |id: &str| {
         compiled.launch.entrypoints.iter().find(|entrypoint| entrypoint.id == id).unwrap()
     };
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = control::http_client::builder().no_proxy().build().unwrap();
 
     let mut jupyter = studio.start(entrypoint("jupyterlab"));
     let base = studio.base_url(8888);

@@ -35,7 +35,10 @@ impl Rest {
     fn of(world: &World) -> Self {
         let url: Url = world.url.parse().unwrap();
         let address = ([127, 0, 0, 1], url.port().unwrap()).into();
-        let http = Client::builder().resolve(url.host_str().unwrap(), address).build().unwrap();
+        let http = control::http_client::builder()
+            .resolve(url.host_str().unwrap(), address)
+            .build()
+            .unwrap();
         Self { http, url, key: world.key.clone() }
     }
 

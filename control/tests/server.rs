@@ -32,7 +32,11 @@ impl Caller {
             serde_json::from_slice(&fs::read(data.join("ready.json")).unwrap()).unwrap();
         assert_eq!(ready["url"], server.url);
         let url = format!("http://{}/api/v1", server.address());
-        Self { http: Client::new(), url, key: ready["api_key"].as_str().unwrap().to_owned() }
+        Self {
+            http: control::http_client::builder().build().unwrap(),
+            url,
+            key: ready["api_key"].as_str().unwrap().to_owned(),
+        }
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -105,7 +109,10 @@ async fn an_instance_serves_keeps_and_serves_again() {
 async fn hosts_keep_people_and_applications_apart() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(config(folder.path())).await.unwrap();
-    let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let http = control::http_client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
     let ask = async |host: &str, path: &str| {
         let request = http.get(format!("http://{}{path}", server.address())).header("host", host);
         request.send().await.unwrap().status()

@@ -4,6 +4,7 @@
 mod conformance;
 pub mod fake;
 pub mod prefix;
+pub mod registry;
 
 use async_trait::async_trait;
 use images::plan::BuildPlan;

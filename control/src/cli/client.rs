@@ -6,6 +6,7 @@ use reqwest::{Method, RequestBuilder, Response, Url, header};
 use serde_json::Value;
 
 use super::error::CliError;
+use crate::http_client;
 
 /// Most items of one page.
 const PAGE: usize = 1000;
@@ -20,7 +21,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(server: &str, key: String) -> Result<Self, CliError> {
-        Ok(Self { base: server_url(server)?, key, http: reqwest::Client::new() })
+        Ok(Self { base: server_url(server)?, key, http: http_client::builder().build()? })
     }
 
     /// A request below `/api/v1`; each part is one segment of the path, whatever it contains.

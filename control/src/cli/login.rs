@@ -11,6 +11,7 @@ use super::{
     error::CliError,
     output::Output,
 };
+use crate::http_client;
 
 /// Logs in. A password, or an API key, is read from standard input.
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,7 @@ pub(super) async fn run(
         (None, Some(link)) => link.join("/").expect("an http address has a root"),
         (None, None) => return Err(CliError::usage("say --server URL")),
     };
-    let http = reqwest::Client::builder().redirect(Policy::none()).build()?;
+    let http = http_client::builder().redirect(Policy::none()).build()?;
     let session = if let Some(link) = link {
         cookie(&client::send(http.get(link)).await?)?
     } else if let Some(user) = args.user {

@@ -60,7 +60,7 @@ impl Instance {
         let mut instance = Self {
             folder,
             child: None,
-            http: Client::new(),
+            http: control::http_client::builder().build().unwrap(),
             url: String::new(),
             key: String::new(),
             studio: String::new(),
