@@ -31,6 +31,7 @@
 
 mod apply;
 mod clock;
+mod content;
 mod context;
 mod delta;
 mod entry;

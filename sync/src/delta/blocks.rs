@@ -4,6 +4,8 @@ use fast_rsync::{Signature, SignatureOptions};
 
 /// Below this a delta is not worth its list.
 const SMALLEST_CONTENT: u64 = 64 << 10;
+/// Above this the list takes too much memory: an edit of such a content travels whole, less its holes.
+const LARGEST_CONTENT: u64 = 64 << 30;
 const SMALLEST_BLOCK: u64 = 1 << 10;
 const LARGEST_BLOCK: u64 = 128 << 10;
 /// Bytes of each block's BLAKE3 that are kept.
@@ -86,9 +88,9 @@ pub(crate) struct BlockLister {
 }
 
 impl BlockLister {
-    /// `None` for contents that are too small. A wrong `size` gives a list with unfit blocks, nothing worse.
+    /// `None` for contents that are too small or too large. A wrong `size` gives a list with unfit blocks, nothing worse.
     pub(crate) fn new(size: u64) -> Option<Self> {
-        if size < SMALLEST_CONTENT {
+        if size < SMALLEST_CONTENT || !Self::takes(size) {
             return None;
         }
         let block = size.isqrt().next_power_of_two().clamp(SMALLEST_BLOCK, LARGEST_BLOCK);
@@ -99,6 +101,11 @@ impl BlockLister {
             signature: Vec::new(),
         };
         Some(Self { list, window: Vec::with_capacity(WINDOW_BYTES) })
+    }
+
+    /// Whether a list of a content of this size may be kept in memory.
+    pub(crate) fn takes(size: u64) -> bool {
+        size <= LARGEST_CONTENT
     }
 
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {

@@ -5,6 +5,7 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 use rustix::fs::fstat;
 
 use crate::{
+    content::{ContentHasher, REGION_BYTES, hole},
     context::CancelFlag,
     entry::Digest,
     error::Error,
@@ -37,9 +38,17 @@ pub(super) fn hash(file: &File, cancel: &CancelFlag) -> Result<Hashed, Error> {
                 Ok(_) => return Ok(Ok(Hashed::Busy)),
                 Err(error) => return Ok(Err(error)),
             };
-            let (mut hasher, mut at) = (blake3::Hasher::new(), 0);
+            let (mut hasher, mut at) = (ContentHasher::new(), 0);
             loop {
                 cancel.check()?;
+                // Not worth asking for in a file that is soon read.
+                if before.size >= REGION_BYTES
+                    && let Some(length) = hole(file, at)
+                {
+                    hasher.zeros(length);
+                    at += length;
+                    continue;
+                }
                 match file.read_at(&mut buffer, at) {
                     Ok(0) => break,
                     Ok(count) => {
@@ -52,7 +61,7 @@ pub(super) fn hash(file: &File, cancel: &CancelFlag) -> Result<Hashed, Error> {
             }
             match stamp(file) {
                 Ok(after) if after.stamp == before && before.size == at => {
-                    return Ok(Ok(Hashed::Stable(Digest(*hasher.finalize().as_bytes()), before)));
+                    return Ok(Ok(Hashed::Stable(hasher.finish(), before)));
                 }
                 Ok(_) => {}
                 Err(error) => return Ok(Err(error)),

@@ -7,6 +7,7 @@ use proto::sync::v1::step::What as Step;
 use super::Staged;
 use crate::{
     RelPath,
+    content::{ContentHasher, checked_end, hole},
     context::CancelFlag,
     delta::{BlockList, BlockLister},
     entry::{Digest, Entry},
@@ -35,7 +36,7 @@ struct Writing<'a> {
     fs: &'a dyn FileSystem,
     cancel: &'a CancelFlag,
     file: File,
-    hasher: blake3::Hasher,
+    hasher: ContentHasher,
     lister: Option<BlockLister>,
     at: u64,
     /// Something ended in a hole: the length has to be set.
@@ -51,7 +52,7 @@ impl<'a> Writing<'a> {
             fs,
             cancel: &side.context.cancel,
             file: fs.create(side.stage(), name.as_bytes(), executable)?,
-            hasher: blake3::Hasher::new(),
+            hasher: ContentHasher::new(),
             lister: BlockLister::new(size_hint),
             at: 0,
             hole: false,
@@ -82,6 +83,23 @@ impl<'a> Writing<'a> {
     }
 
     fn zeros(&mut self, mut count: u64) -> Result<(), Error> {
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        let end = match checked_end(self.at, count) {
+            Ok(end) => end,
+            Err(error) => {
+                self.failed = Some(error);
+                return Ok(());
+            }
+        };
+        // Whoever announces a small file and sends a huge hole makes no work either.
+        self.lister = self.lister.take().filter(|_| BlockLister::takes(end));
+        if self.lister.is_none() && count >= HOLE_BYTES as u64 {
+            self.hasher.zeros(count);
+            (self.at, self.hole) = (end, true);
+            return Ok(());
+        }
         let zeros = vec![0; HOLE_BYTES];
         while count > 0 && self.failed.is_none() {
             self.cancel.check()?;
@@ -97,6 +115,15 @@ impl<'a> Writing<'a> {
         let mut buffer = vec![0; COPY_BYTES];
         while length > 0 && self.failed.is_none() {
             self.cancel.check()?;
+            if self.lister.is_none()
+                && let Some(hole) = hole(basis, offset)
+            {
+                let now = length.min(hole);
+                self.zeros(now)?;
+                offset = offset.saturating_add(now);
+                length -= now;
+                continue;
+            }
             let now = length.min(COPY_BYTES as u64);
             let Some(piece) = buffer.get_mut(..usize::try_from(now).unwrap_or(0)) else { break };
             if let Err(error) = basis.read_exact_at(piece, offset) {
@@ -128,7 +155,7 @@ impl<'a> Writing<'a> {
         if let Ok(modified) = u64::try_from(modified_ms) {
             self.fs.set_modified(&self.file, Duration::from_millis(modified))?;
         }
-        let digest = Digest(*self.hasher.finalize().as_bytes());
+        let digest = self.hasher.finish();
         Ok((self.file, digest, self.at, self.lister.map(BlockLister::finish)))
     }
 }

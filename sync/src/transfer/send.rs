@@ -3,10 +3,11 @@
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 use proto::sync::v1::{self as pb, step::What as Step};
-use rustix::fs::{SeekFrom, fstat, seek};
+use rustix::fs::fstat;
 
 use crate::{
     RelPath,
+    content::{ContentHasher, hole},
     context::CancelFlag,
     delta::{Basis, BlockLister, DeltaMaker, Instruction},
     entry::{Digest, Entry},
@@ -62,7 +63,7 @@ pub(crate) fn send(
         let mut sending = Sending {
             pipe,
             out,
-            hasher: blake3::Hasher::new(),
+            hasher: ContentHasher::new(),
             lister: BlockLister::new(before.stamp.size),
             delta: basis.map(DeltaMaker::new),
             at: 0,
@@ -94,7 +95,7 @@ fn fail(pipe: &mut Pipe<'_>, out: &mut StepWriter, reason: String) -> Result<Sen
 struct Sending<'a, 'l> {
     pipe: &'a mut Pipe<'l>,
     out: &'a mut StepWriter,
-    hasher: blake3::Hasher,
+    hasher: ContentHasher,
     lister: Option<BlockLister>,
     delta: Option<DeltaMaker<'a>>,
     at: u64,
@@ -147,6 +148,11 @@ impl Sending<'_, '_> {
     fn zeros(&mut self, mut count: u64, cancel: &CancelFlag) -> Result<(), Error> {
         if self.delta.is_none() {
             self.out.push(self.pipe, Step::Zeros(count))?;
+            if self.lister.is_none() {
+                self.hasher.zeros(count);
+                self.at += count;
+                return Ok(());
+            }
         }
         while count > 0 {
             cancel.check()?;
@@ -166,7 +172,7 @@ impl Sending<'_, '_> {
         if let Some(delta) = self.delta {
             delta.finish(&mut |instruction| tell(self.pipe, self.out, &instruction))?;
         }
-        let digest = Digest(*self.hasher.finalize().as_bytes());
+        let digest = self.hasher.finish();
         Ok((digest, self.at, self.lister.map(BlockLister::finish)))
     }
 }
@@ -182,17 +188,6 @@ fn tell(
         }
         Instruction::Data(data) => out.data(pipe, data),
     }
-}
-
-/// How long the hole is that begins here, where the file system tells.
-fn hole(file: &File, at: u64) -> Option<u64> {
-    let end = match seek(file, SeekFrom::Data(at)) {
-        Ok(data) => data,
-        // A hole up to the end, or the end.
-        Err(rustix::io::Errno::NXIO) => file.metadata().ok()?.len(),
-        Err(_) => return None,
-    };
-    end.checked_sub(at).filter(|&length| length > 0)
 }
 
 impl From<io::Error> for Error {

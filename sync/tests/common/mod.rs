@@ -23,8 +23,8 @@ use std::{
 
 use bytes::Bytes;
 use sync::{
-    Context, Error, Exclusions, FileSystem, Link, LinkError, OnConflict, Outcome, Request,
-    ServerSide, StudioSide, run, serve,
+    Clock, Context, Error, Exclusions, FileSystem, Link, LinkError, OnConflict, Outcome, Request,
+    ServerSide, StudioSide, SystemClock, run, serve,
 };
 use tempfile::TempDir;
 
@@ -94,6 +94,8 @@ pub struct Pair {
     pub studio_mishap: Mishap,
     pub server_fs: Option<Arc<dyn FileSystem>>,
     pub studio_fs: Option<Arc<dyn FileSystem>>,
+    pub server_clock: Arc<dyn Clock>,
+    pub studio_clock: Arc<dyn Clock>,
 }
 
 impl Pair {
@@ -111,6 +113,8 @@ impl Pair {
             studio_mishap: Mishap::default(),
             server_fs: None,
             studio_fs: None,
+            server_clock: Arc::new(SystemClock),
+            studio_clock: Arc::new(SystemClock),
         };
         fs::create_dir_all(pair.server("")).unwrap();
         fs::create_dir_all(pair.studio("")).unwrap();
@@ -153,14 +157,15 @@ impl Pair {
     /// Both ends' results.
     pub fn try_sync(&self, request: &Request) -> (Result<Outcome, Error>, Result<(), Error>) {
         let (mut server_link, mut studio_link) = links(self.server_mishap, self.studio_mishap);
-        let context = |fs: &Option<Arc<dyn FileSystem>>| {
-            let mut context = Context::system();
+        let context = |fs: &Option<Arc<dyn FileSystem>>, clock: &Arc<dyn Clock>| {
+            let mut context = Context { clock: clock.clone(), ..Context::system() };
             if let Some(fs) = fs {
                 context.fs = fs.clone();
             }
             context
         };
-        let (server_context, studio_context) = (context(&self.server_fs), context(&self.studio_fs));
+        let server_context = context(&self.server_fs, &self.server_clock);
+        let studio_context = context(&self.studio_fs, &self.studio_clock);
         let studio_side = self.studio_side();
         std::thread::scope(|scope| {
             let studio = scope.spawn(move || {
@@ -226,6 +231,14 @@ impl Pair {
         assert_eq!(tree(&self.server("")), tree(&self.studio("")));
     }
 
+    /// Nothing is left to do. Compares no contents, which may be too large.
+    #[track_caller]
+    pub fn assert_same_later(&self) {
+        let outcome = self.sync();
+        assert!(outcome.conflicts.is_empty(), "{:?}", outcome.conflicts);
+        assert_eq!((outcome.server_changes, outcome.studio_changes), (vec![], vec![]));
+    }
+
     /// Contents in the server's trash.
     pub fn trash(&self) -> Vec<Vec<u8>> {
         things(&self.folder.path().join("zone.trash"))
@@ -272,6 +285,13 @@ pub fn tree(root: &Path) -> BTreeMap<PathBuf, Thing> {
         }
     }
     found
+}
+
+/// `ATELIER_LONG`: everything in full.
+pub fn is_long() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "how long to test is the caller's choice")]
+    let long = std::env::var("ATELIER_LONG").is_ok();
+    long
 }
 
 pub fn write(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
