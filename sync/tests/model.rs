@@ -209,9 +209,7 @@ fn head(content: &[u8]) -> String {
 }
 
 fn cases() -> u32 {
-    #[expect(clippy::disallowed_methods, reason = "how long to test is the caller's choice")]
-    let long = std::env::var("ATELIER_LONG").is_ok();
-    if long { 10_000 } else { 48 }
+    if common::is_long() { 10_000 } else { 48 }
 }
 
 proptest! {

@@ -6,7 +6,7 @@ mod common;
 
 use std::{fs, io::Write, os::unix::fs::FileExt};
 
-use common::{Pair, noise, read, write};
+use common::{Pair, is_long, noise, read, write};
 
 /// The most memory that this process ever had, in MiB.
 fn peak_mib() -> u64 {
@@ -18,9 +18,7 @@ fn peak_mib() -> u64 {
 /// Both sides in one process: so each has less than the half. `ATELIER_LONG=1`: 5 GiB instead of 384 MiB.
 #[test]
 fn memory_is_flat_in_the_size_of_files() {
-    #[expect(clippy::disallowed_methods, reason = "how long to test is the caller's choice")]
-    let long = std::env::var("ATELIER_LONG").is_ok();
-    let mib: u64 = if long { 5 << 10 } else { 384 };
+    let mib: u64 = if is_long() { 5 << 10 } else { 384 };
     let pair = Pair::new();
     let mut file = fs::File::create(pair.studio("large")).unwrap();
     for number in 0..mib {

@@ -1,0 +1,14 @@
+//! Trees, disks and clocks at the end of what there is.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod case;
+mod clocks;
+mod denied;
+mod many;
+mod moving;
+mod names;
+mod sparse;
