@@ -12,7 +12,13 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{BuildError, Builder, LogLine, LogSink, fake::FakeBuilder, prefix::PrefixBuilder};
+use super::{
+    BuildError, Builder, LogLine, LogSink,
+    buildah::{BuildahRunner, BuildahSettings},
+    fake::FakeBuilder,
+    native::rig::Rig,
+    prefix::PrefixBuilder,
+};
 use crate::{domain::build::ImageRef, process_identity::ProcessIdentity};
 
 #[derive(Default)]
@@ -26,16 +32,19 @@ impl LogSink for Lines {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers write the value in place")]
-fn compiled(blocks: serde_json::Value) -> BuildPlan {
-    let context =
-        CompileContext { base: "machine".into(), platform: "p".into(), build_env: BTreeMap::new() };
+fn compiled(base: &str, blocks: serde_json::Value) -> BuildPlan {
+    let context = CompileContext {
+        base: base.into(),
+        platform: "linux/x86_64".into(),
+        build_env: BTreeMap::new(),
+    };
     let value = json!({"label": "T", "blocks": blocks});
     compile(&parse(&value).unwrap(), &Resources::new(), &context).unwrap().plan
 }
 
 /// A plan of one script.
-fn plan(script: &str) -> BuildPlan {
-    let mut plan = compiled(json!([{"type": "code_env", "name": "a"}]));
+fn plan(base: &str, script: &str) -> BuildPlan {
+    let mut plan = compiled(base, json!([{"type": "code_env", "name": "a"}]));
     plan.nodes.truncate(1);
     let Work::Run(run) = &mut plan.nodes[0].work else { panic!("the first node is a script") };
     let Fragment::Script { text, .. } = &mut run.fragment else { panic!("it is a script") };
@@ -55,10 +64,19 @@ async fn build(
     (built, log.0.into_inner())
 }
 
-/// `hang` is a script that goes on until it is ended.
-async fn conforms(builder: &dyn Builder, hang: &str) {
+/// A script that does not make the same twice.
+const RANDOM: &str = "head -c 16 /dev/urandom >\"$PREFIX/random\"";
+
+/// `hang` is a script that goes on until it is ended; `foreign` a template that the builder can't build, where there is one.
+async fn conforms(
+    builder: &dyn Builder,
+    base: &str,
+    hang: &str,
+    foreign: Option<serde_json::Value>,
+) {
+    let plan = |script: &str| plan(base, script);
     // The same input is not built again, unless that is asked for; what is in use stays as it was.
-    let good = plan(":");
+    let good = plan(RANDOM);
     let (first, lines) = build(builder, &good, false).await;
     let first = first.unwrap();
     assert!(!lines.is_empty() && first.builder == builder.name() && first.digest == good.digest);
@@ -91,10 +109,12 @@ async fn conforms(builder: &dyn Builder, hang: &str) {
     assert!(matches!(cancelled, Err(BuildError::Cancelled)), "{cancelled:?}");
 
     // What it can't build is refused by name, before anything runs.
-    let foreign = compiled(json!([{"type": "dockerfile", "statements": "RUN true"}]));
-    assert!(matches!(builder.check(&foreign), Err(BuildError::Unsupported { block: 0, .. })));
-    let (refused, lines) = build(builder, &foreign, false).await;
-    assert!(matches!(refused, Err(BuildError::Unsupported { .. })) && lines.is_empty());
+    if let Some(foreign) = foreign {
+        let foreign = compiled(base, foreign);
+        assert!(matches!(builder.check(&foreign), Err(BuildError::Unsupported { block: 0, .. })));
+        let (refused, lines) = build(builder, &foreign, false).await;
+        assert!(matches!(refused, Err(BuildError::Unsupported { .. })) && lines.is_empty());
+    }
 
     // Collected is what nothing keeps, and that alone; then it is built as if it had never been.
     builder.collect_garbage(std::slice::from_ref(&anew)).await.unwrap();
@@ -107,13 +127,38 @@ async fn conforms(builder: &dyn Builder, hang: &str) {
 
 #[tokio::test]
 async fn the_fake_conforms() {
-    conforms(&FakeBuilder::default(), "hang").await;
+    conforms(&FakeBuilder::default(), "machine", "hang", Some(dockerfile())).await;
 }
 
 #[tokio::test]
 async fn prefix_conforms() {
     let root = tempfile::tempdir().unwrap();
-    conforms(&PrefixBuilder::open(root.path(), BTreeMap::new()).unwrap(), "sleep 600").await;
+    let builder = PrefixBuilder::open(root.path(), BTreeMap::new()).unwrap();
+    conforms(&builder, "machine", "sleep 600", Some(dockerfile())).await;
+}
+
+#[tokio::test]
+async fn native_with_buildah_conforms() {
+    let rig = Rig::open().await;
+    let runner = BuildahRunner::open(BuildahSettings::of_test(&rig)).await.unwrap();
+    let builder = rig.builder("one", Some(std::sync::Arc::new(runner)));
+    conforms(&builder, &rig.base, "exec sleep 60077", None).await;
+    assert!(!runs("60077"), "a cancelled build leaves no process");
+}
+
+/// Whether a process with these words is there.
+fn runs(words: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    processes.filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok()).any(
+        |line| {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            line.contains(words)
+        },
+    )
+}
+
+fn dockerfile() -> serde_json::Value {
+    json!([{"type": "dockerfile", "statements": "RUN true"}])
 }
 
 const CHILD: &str = "ATELIER_TEST_BUILD_BELOW";
@@ -127,7 +172,7 @@ async fn child_that_builds() {
     #[expect(clippy::disallowed_methods, reason = "only a child that this test started has it")]
     let Ok(root) = std::env::var(CHILD) else { return };
     let builder = PrefixBuilder::open(root.as_ref(), BTreeMap::new()).unwrap();
-    build(&builder, &plan(HALF), false).await.0.unwrap();
+    build(&builder, &plan("machine", HALF), false).await.0.unwrap();
 }
 
 #[tokio::test]
@@ -164,6 +209,6 @@ async fn a_killed_builder_leaves_no_process_and_nothing_that_passes_for_whole() 
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     std::fs::write(root.path().join("second"), "").unwrap();
-    let image = build(&builder, &plan(HALF), false).await.0.unwrap();
+    let image = build(&builder, &plan("machine", HALF), false).await.0.unwrap();
     assert!(builder.image_folder(&image).join("code_env-a/whole").exists());
 }

@@ -1,10 +1,16 @@
 //! How images are made. One trait, one driver a folder, one table.
 
+pub mod buildah;
 #[cfg(test)]
 mod conformance;
 pub mod fake;
+pub mod layer;
+pub mod native;
+mod places;
 pub mod prefix;
+mod process;
 pub mod registry;
+pub mod runner;
 
 use async_trait::async_trait;
 use images::plan::BuildPlan;

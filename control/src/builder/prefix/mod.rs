@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use self::layout::Layout;
-use super::{BuildError, Builder, LogLine, LogSink, LogStream};
+use super::{BuildError, Builder, LogLine, LogSink, LogStream, process};
 use crate::domain::build::ImageRef;
 
 /// The driver.
@@ -40,7 +40,7 @@ impl PrefixBuilder {
     /// Opens the store of nodes and images below `root`. Ends what an earlier program left running there.
     pub fn open(root: &Path, build_env: BTreeMap<String, String>) -> std::io::Result<Self> {
         let layout = Layout::open(root)?;
-        script::end_leftovers(&layout)?;
+        process::end_leftovers(&layout.running())?;
         Ok(Self { layout, build_env, busy: Mutex::default() })
     }
 
