@@ -145,9 +145,9 @@ fn a_cut_or_falsified_link_at_any_message() {
                 let mut pair = prepare();
                 let wanted = wanted(&pair);
                 let mishap = if bit == 0 {
-                    Mishap { cut_after: Some(number), corrupt: None }
+                    Mishap { cut_after: Some(number), ..Mishap::default() }
                 } else {
-                    Mishap { cut_after: None, corrupt: Some((number, bit)) }
+                    Mishap { corrupt: Some((number, bit)), ..Mishap::default() }
                 };
                 if studio {
                     pair.studio_mishap = mishap;
@@ -157,6 +157,35 @@ fn a_cut_or_falsified_link_at_any_message() {
                 pair.try_sync(&keep_both()).0.ok();
                 let when = format!("studio: {studio}, {mishap:?}");
                 assert_all_there(&pair, &wanted, &when);
+            }
+        }
+    }
+}
+
+/// Every message in turn is lost, comes twice or behind the next one, of a run that has many.
+#[test]
+fn a_lost_doubled_or_late_message_at_any_place() {
+    for studio in [false, true] {
+        for kind in 0..3 {
+            for number in 0..12 {
+                let mut pair = prepare();
+                for file in 0..4 {
+                    write(pair.server(&format!("big-here/{file}")), noise(300_000, 10 + file));
+                    write(pair.studio(&format!("big-there/{file}")), noise(300_000, 20 + file));
+                }
+                let wanted = wanted(&pair);
+                let mishap = match kind {
+                    0 => Mishap { lose: Some(number), ..Mishap::default() },
+                    1 => Mishap { repeat: Some(number), ..Mishap::default() },
+                    _ => Mishap { swap: Some(number), ..Mishap::default() },
+                };
+                if studio {
+                    pair.studio_mishap = mishap;
+                } else {
+                    pair.server_mishap = mishap;
+                }
+                pair.try_sync(&keep_both()).0.ok();
+                assert_ends_well(pair, &wanted, &format!("studio: {studio}, {mishap:?}"));
             }
         }
     }

@@ -2,11 +2,14 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     clippy::unwrap_used,
     reason = "each suite uses its part, and a test may fail anywhere"
 )]
 
+pub mod interpose;
+pub mod link;
 pub mod people;
 pub mod power;
 
@@ -15,74 +18,15 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::Arc,
 };
 
-use bytes::Bytes;
+pub use link::{Mishap, TestLink, links};
 use sync::{
-    Clock, Context, Error, Exclusions, FileSystem, Link, LinkError, OnConflict, Outcome, Request,
-    ServerSide, StudioSide, SystemClock, run, serve,
+    Clock, Context, Error, Exclusions, FileSystem, OnConflict, Outcome, Request, ServerSide,
+    StudioSide, SystemClock, run, serve,
 };
 use tempfile::TempDir;
-
-/// What happens to messages on their way.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Mishap {
-    /// The link is gone after so many messages of this end.
-    pub cut_after: Option<u64>,
-    /// A bit of this message is turned.
-    pub corrupt: Option<(u64, usize)>,
-}
-
-pub struct TestLink {
-    to: SyncSender<Bytes>,
-    from: Receiver<Bytes>,
-    mishap: Mishap,
-    sent: u64,
-    cut: bool,
-    pub sent_bytes: u64,
-}
-
-impl Link for TestLink {
-    fn send(&mut self, message: Bytes) -> Result<(), LinkError> {
-        assert!(message.len() <= sync::MESSAGE_LIMIT_BYTES, "a message of {}", message.len());
-        if self.mishap.cut_after.is_some_and(|after| self.sent >= after) {
-            self.cut = true;
-        }
-        if self.cut {
-            return Err(LinkError::Gone);
-        }
-        let message = match self.mishap.corrupt {
-            Some((number, at)) if number == self.sent && !message.is_empty() => {
-                let mut bytes = message.to_vec();
-                let at = at % bytes.len();
-                bytes[at] ^= 1 << (at % 8);
-                Bytes::from(bytes)
-            }
-            _ => message,
-        };
-        self.sent += 1;
-        self.sent_bytes += message.len() as u64;
-        self.to.send(message).map_err(|_| LinkError::Gone)
-    }
-
-    fn recv(&mut self) -> Result<Option<Bytes>, LinkError> {
-        if self.cut {
-            return Err(LinkError::Gone);
-        }
-        Ok(self.from.recv().ok())
-    }
-}
-
-pub fn links(server: Mishap, studio: Mishap) -> (TestLink, TestLink) {
-    let (to_studio, from_server) = sync_channel(4);
-    let (to_server, from_studio) = sync_channel(4);
-    let link = |to, from, mishap| TestLink { to, from, mishap, sent: 0, cut: false, sent_bytes: 0 };
-    (link(to_studio, from_studio, server), link(to_server, from_server, studio))
-}
 
 /// A zone and a studio.
 pub struct Pair {
@@ -101,6 +45,12 @@ pub struct Pair {
 impl Pair {
     pub fn new() -> Self {
         Self::within(tempfile::tempdir().unwrap())
+    }
+
+    /// In memory where there is such a folder: nothing waits for a disk.
+    pub fn in_memory() -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self::within(folder.unwrap())
     }
 
     pub fn within(folder: TempDir) -> Self {
@@ -242,6 +192,31 @@ impl Pair {
     /// Contents in the server's trash.
     pub fn trash(&self) -> Vec<Vec<u8>> {
         things(&self.folder.path().join("zone.trash"))
+    }
+
+    /// Contents that an interrupted run displaced and did not get into the trash any more; the next run does that. What was
+    /// about to be new has no place in the trash and is not among them.
+    pub fn staged(&self) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        for (stage, trash) in
+            [("zone.state/stage", "zone.trash"), ("studio.state/stage", "studio.state/trash")]
+        {
+            let names = |folder: &str| -> Vec<String> {
+                let Ok(items) = fs::read_dir(self.folder.path().join(folder)) else {
+                    return Vec::new();
+                };
+                items.map(|item| item.unwrap().file_name().into_string().unwrap()).collect()
+            };
+            let slots = names(trash);
+            for name in names(stage) {
+                let has_slot =
+                    slots.iter().any(|slot| slot.split_once('-').is_some_and(|it| it.1 == name));
+                if has_slot {
+                    found.extend(fs::read(self.folder.path().join(stage).join(name)).ok());
+                }
+            }
+        }
+        found
     }
 
     pub fn studio_trash(&self) -> Vec<Vec<u8>> {

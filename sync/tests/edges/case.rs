@@ -1,17 +1,15 @@
 //! Names that differ in the case of their letters only.
 
-use std::{
-    fs::{self, File},
-    io,
-    os::fd::BorrowedFd,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, os::fd::BorrowedFd, sync::Arc};
 
 use rustix::fs::Dir;
-use sync::{FileSystem, RealFileSystem};
+use sync::FileSystem;
 
-use crate::common::{Pair, read, tree, write};
+use crate::common::{
+    Pair,
+    interpose::{Effect, Instead, Interpose},
+    read, tree, write,
+};
 
 #[test]
 fn names_that_differ_in_case_are_two_names() {
@@ -38,10 +36,6 @@ fn names_that_differ_in_case_are_two_names() {
     pair.assert_settled();
 }
 
-/// A file system that takes a name for taken when it differs in case only.
-#[derive(Debug)]
-struct CaseBlind;
-
 fn is_taken(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
     for item in Dir::read_from(folder)? {
         let item = item?;
@@ -57,75 +51,25 @@ fn free(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     if is_taken(folder, name)? { Err(io::ErrorKind::AlreadyExists.into()) } else { Ok(()) }
 }
 
-impl FileSystem for CaseBlind {
-    fn create(&self, folder: BorrowedFd<'_>, name: &[u8], executable: bool) -> io::Result<File> {
-        free(folder, name)?;
-        RealFileSystem.create(folder, name, executable)
-    }
-    fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        RealFileSystem.write(file, bytes, offset)
-    }
-    fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
-        RealFileSystem.set_len(file, len)
-    }
-    fn set_executable(&self, file: &File, executable: bool) -> io::Result<()> {
-        RealFileSystem.set_executable(file, executable)
-    }
-    fn set_modified(&self, file: &File, modified: Duration) -> io::Result<()> {
-        RealFileSystem.set_modified(file, modified)
-    }
-    fn sync_file(&self, file: &File) -> io::Result<()> {
-        RealFileSystem.sync_file(file)
-    }
-    fn sync_folder(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
-        RealFileSystem.sync_folder(folder)
-    }
-    fn sync_all(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
-        RealFileSystem.sync_all(folder)
-    }
-    fn make_folder(&self, folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-        free(folder, name)?;
-        RealFileSystem.make_folder(folder, name)
-    }
-    fn remove_folder(&self, folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-        RealFileSystem.remove_folder(folder, name)
-    }
-    fn make_link(&self, folder: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> io::Result<()> {
-        free(folder, name)?;
-        RealFileSystem.make_link(folder, name, target)
-    }
-    fn remove_file(&self, folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-        RealFileSystem.remove_file(folder, name)
-    }
-    fn rename_new(
-        &self,
-        from: BorrowedFd<'_>,
-        name: &[u8],
-        to: BorrowedFd<'_>,
-        new_name: &[u8],
-    ) -> io::Result<()> {
-        free(to, new_name)?;
-        RealFileSystem.rename_new(from, name, to, new_name)
-    }
-    fn exchange(
-        &self,
-        from: BorrowedFd<'_>,
-        name: &[u8],
-        to: BorrowedFd<'_>,
-        other: &[u8],
-    ) -> io::Result<()> {
-        RealFileSystem.exchange(from, name, to, other)
-    }
-    fn record(&self) -> io::Result<()> {
-        RealFileSystem.record()
-    }
+/// A file system that takes a name for taken when it differs in case only.
+fn case_blind() -> impl FileSystem {
+    Interpose::new(|effect: Effect<'_>| {
+        match effect {
+            Effect::Create(folder, name)
+            | Effect::MakeFolder(folder, name)
+            | Effect::MakeLink(folder, name)
+            | Effect::RenameNew(_, _, folder, name) => free(folder, name)?,
+            _ => {}
+        }
+        Ok(Instead::Go)
+    })
 }
 
 /// The one that has no room is named as skipped, run after run, and stays where it is; the other lives on.
 #[test]
 fn a_side_that_has_room_for_one_of_two_names_loses_neither() {
     let mut pair = Pair::new();
-    pair.studio_fs = Some(Arc::new(CaseBlind));
+    pair.studio_fs = Some(Arc::new(case_blind()));
     for (name, content) in
         [("README", "one"), ("Readme", "two"), ("DIR/x", "three"), ("dir/y", "four")]
     {

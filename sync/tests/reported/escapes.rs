@@ -14,7 +14,7 @@ fn kubernetes_60140_a_copy_is_never_truncated() {
         let mut completed = false;
         for messages in 0..40 {
             let mut pair = Pair::new();
-            let mishap = Mishap { cut_after: Some(messages), corrupt: None };
+            let mishap = Mishap { cut_after: Some(messages), ..Mishap::default() };
             if server_sends {
                 write(pair.server("large"), &content);
                 pair.server_mishap = mishap;

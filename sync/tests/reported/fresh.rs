@@ -75,7 +75,7 @@ fn okteto_522_a_half_ready_side_does_not_win() {
                 write(pair.server(&format!("d{}/f{number}", number % 3)), noise(90_000, number));
             }
             let before = tree(&pair.server(""));
-            pair.server_mishap = Mishap { cut_after: Some(messages), corrupt: None };
+            pair.server_mishap = Mishap { cut_after: Some(messages), ..Mishap::default() };
             pair.try_sync(&Request::default()).0.ok();
             pair.server_mishap = Mishap::default();
             if !same_folder {

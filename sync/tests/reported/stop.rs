@@ -66,7 +66,7 @@ fn gitpod_1270_a_stop_that_breaks_says_so_and_can_be_tried_again() {
     for studio in [false, true] {
         for messages in 0..20 {
             let mut pair = with_work();
-            let mishap = Mishap { cut_after: Some(messages), corrupt: None };
+            let mishap = Mishap { cut_after: Some(messages), ..Mishap::default() };
             if studio {
                 pair.studio_mishap = mishap;
             } else {

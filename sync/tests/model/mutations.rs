@@ -1,0 +1,148 @@
+//! Whether the model would notice: engines that are broken on purpose, each in one way, must fail it.
+//!
+//! | broken | so |
+//! | --- | --- |
+//! | writes are dropped | a content is not what it was |
+//! | the swap of two names forgets the old one | what a file replaced is gone |
+//! | a new name replaces what has it | what a user wrote at that moment is gone |
+//! | what is deleted does not reach the trash | it can't be had back |
+//! | the executable bit is not set | both sides never become one |
+//! | folders are not made | what is in them never comes |
+//! | folders are not removed | a deletion never comes |
+
+use std::{os::fd::BorrowedFd, sync::Arc};
+
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
+use sync::FileSystem;
+
+use crate::{
+    acts,
+    common::interpose::{Effect, Instead, Interpose},
+    config,
+    world::{Broken, World},
+};
+
+/// Cases within which each of them is found.
+const CASES: u32 = 400;
+
+fn writes_are_dropped() -> Arc<dyn FileSystem> {
+    Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
+        // Not the notes of the trash.
+        Effect::Write(_, bytes, _) if bytes.starts_with(b"content") => Ok(Instead::Done),
+        _ => Ok(Instead::Go),
+    }))
+}
+
+fn a_swap_forgets() -> Arc<dyn FileSystem> {
+    Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
+        Effect::Exchange(from, name, to, other) => {
+            renameat(from, name, to, other)?;
+            // Something has to lie there, or the engine notices by itself.
+            put_empty(from, name)?;
+            Ok(Instead::Done)
+        }
+        _ => Ok(Instead::Go),
+    }))
+}
+
+fn put_empty(folder: BorrowedFd<'_>, name: &[u8]) -> std::io::Result<()> {
+    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+    openat(folder, name, flags, Mode::RUSR)?;
+    Ok(())
+}
+
+fn a_new_name_replaces() -> Arc<dyn FileSystem> {
+    Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
+        Effect::RenameNew(from, name, to, new_name) => {
+            renameat(from, name, to, new_name)?;
+            Ok(Instead::Done)
+        }
+        _ => Ok(Instead::Go),
+    }))
+}
+
+fn nothing_reaches_the_trash() -> Arc<dyn FileSystem> {
+    Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
+        Effect::RenameNew(from, name, _, b"thing") => {
+            unlinkat(from, name, AtFlags::empty())?;
+            Ok(Instead::Done)
+        }
+        _ => Ok(Instead::Go),
+    }))
+}
+
+fn executables_are_not_set() -> Arc<dyn FileSystem> {
+    Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
+        Effect::SetExecutable => Ok(Instead::Done),
+        _ => Ok(Instead::Go),
+    }))
+}
+
+fn folders_are_not_made() -> Arc<dyn FileSystem> {
+    Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
+        // The engine's own are.
+        Effect::MakeFolder(_, name) if name == b"d" || name == b"e" => Ok(Instead::Done),
+        _ => Ok(Instead::Go),
+    }))
+}
+
+fn folders_are_not_removed() -> Arc<dyn FileSystem> {
+    Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
+        Effect::RemoveFolder => Ok(Instead::Done),
+        _ => Ok(Instead::Go),
+    }))
+}
+
+/// The same cases every time, which the sound engine lives through (the model's own tests); the broken engine must not live through them.
+#[track_caller]
+fn must_be_noticed(broken: Broken, by: &str) {
+    let runner = || {
+        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let config = proptest::test_runner::Config { max_shrink_iters: 0, ..config(CASES) };
+        TestRunner::new_with_rng(config, rng)
+    };
+    let noticed = runner()
+        .run(&acts(), |acts| {
+            World::new(Some(broken)).live(&acts);
+            Ok(())
+        })
+        .expect_err("a broken engine passed every case");
+    let noticed = noticed.to_string();
+    assert!(noticed.contains(by), "noticed by another check than \"{by}\": {noticed}");
+}
+
+#[test]
+fn dropped_writes_are_noticed() {
+    must_be_noticed(writes_are_dropped, "left == right");
+}
+
+#[test]
+fn a_swap_that_forgets_is_noticed() {
+    must_be_noticed(a_swap_forgets, "lost at");
+}
+
+#[test]
+fn a_name_that_replaces_is_noticed() {
+    must_be_noticed(a_new_name_replaces, "lost at");
+}
+
+#[test]
+fn an_empty_trash_is_noticed() {
+    must_be_noticed(nothing_reaches_the_trash, "lost at");
+}
+
+#[test]
+fn a_missing_bit_is_noticed() {
+    must_be_noticed(executables_are_not_set, "left == right");
+}
+
+#[test]
+fn missing_folders_are_noticed() {
+    must_be_noticed(folders_are_not_made, "left == right");
+}
+
+#[test]
+fn folders_that_stay_are_noticed() {
+    must_be_noticed(folders_are_not_removed, "left == right");
+}
