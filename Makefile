@@ -15,7 +15,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium docker-registry:docker-registry skopeo:skopeo busybox-static:busybox buildah:buildah
 
-.PHONY: cluster cluster-down up setup build agent web web-test test test-browser test-long bench lint fmt deny
+.PHONY: test-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -67,6 +67,13 @@ tests/browser/node_modules: tests/browser/package-lock.json
 NAME ?= dev
 cluster:
 	@python3 tests/cluster/cluster.py up $(NAME)
+
+# Studios on a real Kubernetes: on that cluster, or on the one of KUBECONFIG (tests/cluster/suite.py says what it needs).
+test-kube: agent
+	cargo build --locked -p control
+	ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
+	    python3 tests/cluster/suite.py $(NAME) "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
+	    cargo test --locked -p suites --features kube --test kube -- --test-threads=4
 
 cluster-down:
 	@python3 tests/cluster/cluster.py down $(NAME)

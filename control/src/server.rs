@@ -29,6 +29,23 @@ const END: Duration = Duration::from_secs(20);
 /// Login of the first administrator.
 const ADMINISTRATOR: &str = "admin";
 
+/// Where an instance's studios run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuntimeChoice {
+    /// As processes of this machine.
+    Process {
+        /// The agent's binary, which every studio gets.
+        agent: PathBuf,
+    },
+    /// In a cluster.
+    Kubernetes {
+        /// The administrator's YAML file; without one everything is as a plain cluster has it.
+        settings: Option<PathBuf>,
+        /// With the agent as its entrypoint.
+        image: String,
+    },
+}
+
 /// How an instance is run.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -38,8 +55,9 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Where agents dial in. Port 0: one is chosen, and taken again the next time, since agents that run come back to it.
     pub listen_agents: SocketAddr,
-    /// The agent's binary, which every studio gets.
-    pub agent: PathBuf,
+    /// What agents dial, where that is not what is listened on: a host, or host and port.
+    pub agents_address: Option<String>,
+    pub runtime: RuntimeChoice,
     /// For install scripts and studios: proxies, package mirrors, CA bundle.
     pub environment: BTreeMap<String, String>,
     /// How long tools of a starting studio may take until they are ready.
@@ -61,6 +79,10 @@ pub enum ServerError {
     Ca(#[from] agents::ca::CaError),
     #[error(transparent)]
     Origins(#[from] crate::proxy::InvalidOrigins),
+    #[error("the cluster can't be used")]
+    Cluster(#[from] crate::wiring::ClusterError),
+    #[error(transparent)]
+    ClusterSettings(#[from] crate::wiring::SettingsError),
     #[error("{what}")]
     Io { what: String, source: std::io::Error },
 }
@@ -90,7 +112,7 @@ impl Server {
         let (address, agents_address) = (local(&listener)?, local(&agents_listener)?);
         let store = wiring::store(&instance).await?;
         let ca = Ca::open(&instance.path("agents"))?;
-        let dialled = agents::dialled_address(agents_address);
+        let dialled = agents::dialled_address(config.agents_address.as_deref(), agents_address);
         let (hub, wishes) =
             AgentHub::new(ca, dialled, Arc::clone(&store), tasks.clone(), shutdown.clone());
         let services = wiring::open(Opening {
@@ -98,6 +120,7 @@ impl Server {
             store,
             clock: &clock,
             agents: Arc::clone(&hub) as _,
+            runtime: &config.runtime,
             environment: config.environment.clone(),
             app_urls: AppUrls {
                 scheme: "http".into(),
@@ -130,7 +153,7 @@ impl Server {
             },
             parts,
         )?;
-        let runtime = wiring::runtime(&instance, &config.agent, config.environment)?;
+        let runtime = wiring::runtime(&instance, &config.runtime, config.environment).await?;
         let secrets = StudioSecrets::new(instance.secret("studios.key")?);
         let feed = RouteFeed {
             services: Arc::clone(&services),
@@ -160,9 +183,7 @@ impl Server {
             limits,
         );
         tasks.spawn(reconciler.run(shutdown.clone()));
-        let router = router(&services, address.port());
-        let role = Listening { scheme: Scheme::Http, role: Role::Main };
-        tasks.spawn(serve_listener(listener, proxy, router, role, shutdown.clone()));
+        serve_people(&services, listener, proxy, address.port());
         tasks.spawn(Arc::clone(&services.builds).run(shutdown.clone()));
         tasks.spawn(housekeeping::run(Arc::clone(&services), shutdown.clone()));
 
@@ -229,6 +250,14 @@ impl Server {
         self.runtime.close(at_once).await;
         self.services.store.close().await;
     }
+}
+
+/// Everything that people and applications reach, until the end.
+fn serve_people(services: &Arc<Services>, listener: TcpListener, proxy: Proxy, port: u16) {
+    let role = Listening { scheme: Scheme::Http, role: Role::Main };
+    let served =
+        serve_listener(listener, proxy, router(services, port), role, services.shutdown.clone());
+    services.tracker.spawn(served);
 }
 
 /// The API and the pages.

@@ -29,18 +29,21 @@ use crate::{
         users::UserService,
         zones::{RetireZones, ZoneService},
     },
-    builder::{Builder, prefix::PrefixBuilder},
+    builder::{Builder, prefix::PrefixBuilder, ready::ReadyBuilder},
     clock::SharedClock,
     domain::app_url::AppUrls,
     instance::Instance,
     runtime::{
         Runtime,
+        kubernetes::{KubernetesRuntime, KubernetesSettings},
         process::{ProcessConfig, ProcessRuntime},
     },
-    server::ServerError,
+    server::{RuntimeChoice, ServerError},
     store::{Store, sqlite::Sqlite},
     zones::{Zones, local::LocalZones},
 };
+
+pub use crate::runtime::kubernetes::{ClusterError, SettingsError};
 
 /// The instance's store.
 pub async fn store(instance: &Instance) -> Result<Arc<dyn Store>, ServerError> {
@@ -53,6 +56,7 @@ pub struct Opening<'a> {
     pub store: Arc<dyn Store>,
     pub clock: &'a SharedClock,
     pub agents: Arc<dyn AgentCalls>,
+    pub runtime: &'a RuntimeChoice,
     /// For install scripts: proxies, package mirrors, CA bundle.
     pub environment: BTreeMap<String, String>,
     pub app_urls: AppUrls,
@@ -62,17 +66,14 @@ pub struct Opening<'a> {
 
 /// Services of an instance, on the drivers that it is configured with.
 pub fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
-    let Opening { instance, store, clock, agents, environment, app_urls, tracker, shutdown } =
-        opening;
+    let Opening {
+        instance, store, clock, agents, environment, app_urls, tracker, shutdown, ..
+    } = opening;
     let zones: Arc<dyn Zones> =
         Arc::new(LocalZones::new(instance.path("zones"), Arc::clone(clock)));
-    let prefix = PrefixBuilder::open(&instance.path("prefix"), environment.clone());
-    let prefix = prefix.map_err(|source| ServerError::Io {
-        what: "the builder's folder can't be used".into(),
-        source,
-    })?;
+    let (builder, base) = builder(instance, opening.runtime, environment.clone())?;
     let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
-    let context = CompileContext { base: "machine".into(), platform, build_env: environment };
+    let context = CompileContext { base, platform, build_env: environment };
     let audit = AuditLog::new(Arc::clone(&store), Arc::clone(clock));
     let templates = Arc::new(TemplateService::new(Arc::clone(&store), Arc::clone(clock), audit));
     let starter_files =
@@ -81,7 +82,7 @@ pub fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
     Ok(services(Parts {
         store,
         clock: Arc::clone(clock),
-        builder: Arc::new(prefix),
+        builder,
         context,
         starter_files,
         remains,
@@ -94,8 +95,51 @@ pub fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
     }))
 }
 
+/// What makes the runtime's images, and what they stand on.
+fn builder(
+    instance: &Instance,
+    runtime: &RuntimeChoice,
+    environment: BTreeMap<String, String>,
+) -> Result<(Arc<dyn Builder>, String), ServerError> {
+    match runtime {
+        RuntimeChoice::Process { .. } => {
+            let prefix = PrefixBuilder::open(&instance.path("prefix"), environment);
+            let prefix = prefix.map_err(|source| ServerError::Io {
+                what: "the builder's folder can't be used".into(),
+                source,
+            })?;
+            Ok((Arc::new(prefix), "machine".into()))
+        }
+        RuntimeChoice::Kubernetes { image, .. } => {
+            Ok((Arc::new(ReadyBuilder::new(image.clone())), image.clone()))
+        }
+    }
+}
+
 /// Where studios of an instance run.
-pub fn runtime(
+pub async fn runtime(
+    instance: &Instance,
+    choice: &RuntimeChoice,
+    environment: BTreeMap<String, String>,
+) -> Result<Arc<dyn Runtime>, ServerError> {
+    match choice {
+        RuntimeChoice::Process { agent } => process(instance, agent, environment),
+        RuntimeChoice::Kubernetes { settings, .. } => {
+            let settings = match settings {
+                Some(file) => KubernetesSettings::read(file)?,
+                None => KubernetesSettings::default(),
+            };
+            let installation = instance.secret("installation.id")?;
+            let installation = crate::auth::token::digest(&installation);
+            let installation = data_encoding::HEXLOWER.encode(&installation).split_off(44);
+            // What this machine needs to reach the world is not what the cluster's nodes need.
+            let env = BTreeMap::new();
+            Ok(Arc::new(KubernetesRuntime::open(settings, installation, env).await?))
+        }
+    }
+}
+
+fn process(
     instance: &Instance,
     agent: &Path,
     environment: BTreeMap<String, String>,

@@ -10,12 +10,15 @@ use serde_json::{Value, json};
 
 fn config(data: &Path) -> ServerConfig {
     ServerConfig {
+        agents_address: None,
+        runtime: control::server::RuntimeChoice::Process {
+            agent: std::env::current_exe().unwrap(),
+        },
         data: data.to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
         listen_agents: "127.0.0.1:0".parse().unwrap(),
         environment: BTreeMap::new(),
         ready_file: Some(data.join("ready.json")),
-        agent: std::env::current_exe().unwrap(),
         readiness_limit: std::time::Duration::from_mins(10),
     }
 }

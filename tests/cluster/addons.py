@@ -1,6 +1,5 @@
 """What a cluster of a cloud has beside Kubernetes: names of services, and volumes on demand."""
 
-import shutil
 import string
 from pathlib import Path
 
@@ -12,8 +11,7 @@ MANIFESTS = Path(__file__).parent / "manifests"
 
 
 def up(layout: Layout, kubectl, coredns: Path, local_path: Path) -> None:
-    busybox = Path(shutil.which("busybox", path="/bin:/usr/bin") or "/bin/busybox")
-    images.load(layout, images.BUSYBOX, images.busybox(busybox), ["/bin/sh"])
+    images.load(layout, images.BUSYBOX, images.busybox(images.busybox_program()), ["/bin/sh"])
     images.load(layout, images.COREDNS, {"coredns": coredns / "coredns"}, ["/coredns"])
     program = local_path / "local-path-provisioner"
     images.load(layout, images.LOCAL_PATH, {"local-path-provisioner": program}, ["/local-path-provisioner"])

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +16,13 @@ BUSYBOX = "atelier.test/busybox:1"
 COREDNS = "atelier.test/coredns:1"
 LOCAL_PATH = "atelier.test/local-path-provisioner:1"
 
-BUSYBOX_LINKS = ("sh", "mkdir", "rm", "chmod", "ls", "cat", "sleep", "httpd", "echo", "id", "nslookup", "true", "wget", "head", "tail", "dd")
+BUSYBOX_LINKS = (
+    "sh", "cat", "chmod", "dd", "echo", "find", "grep", "head", "httpd", "id", "ls", "mkdir", "mv", "nslookup", "ps", "rm", "sed", "seq",
+    "sha256sum", "sleep", "sort", "tail", "touch", "true", "wc", "wget",
+)
 
 
-def _layer(files: Mapping[str, Path | str]) -> bytes:
+def layer(files: Mapping[str, Path | str]) -> bytes:
     """A layer with programs; a value that is text is a symbolic link's target."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -39,23 +43,33 @@ def _layer(files: Mapping[str, Path | str]) -> bytes:
     return out.getvalue()
 
 
-def archive(name: str, files: Mapping[str, Path | str], entrypoint: list[str]) -> bytes:
-    """A `docker save` archive: manifest, configuration, one layer."""
-    layer = _layer(files)
-    config = json.dumps({
+def config(layer: bytes, entrypoint: list[str]) -> bytes:
+    """What a container of an image of one layer is started with."""
+    return json.dumps({
         "architecture": "amd64",
         "os": "linux",
         "config": {"Entrypoint": entrypoint, "Env": ["PATH=/bin"]},
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
     }).encode()
+
+
+def archive(name: str, files: Mapping[str, Path | str], entrypoint: list[str]) -> bytes:
+    """A `docker save` archive: manifest, configuration, one layer."""
+    content = layer(files)
+    described = config(content, entrypoint)
     manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as packed:
-        for file, content in (("manifest.json", manifest), ("config.json", config), ("layer.tar", layer)):
+        for file, bytes_ in (("manifest.json", manifest), ("config.json", described), ("layer.tar", content)):
             entry = tarfile.TarInfo(file)
-            entry.size = len(content)
-            packed.addfile(entry, io.BytesIO(content))
+            entry.size = len(bytes_)
+            packed.addfile(entry, io.BytesIO(bytes_))
     return out.getvalue()
+
+
+def busybox_program() -> Path:
+    """Debian's static one."""
+    return Path(shutil.which("busybox", path="/bin:/usr/bin") or "/bin/busybox")
 
 
 def busybox(program: Path) -> dict[str, Path | str]:

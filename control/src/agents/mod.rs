@@ -85,8 +85,14 @@ impl AgentHub {
     }
 }
 
-/// As agents dial it: an address that stands for all of them is reached by loopback.
-pub fn dialled_address(listening: SocketAddr) -> String {
+/// As agents dial it: `told`, a host or host and port, or what is listened on. An address that stands for all of them is
+/// reached by loopback.
+pub fn dialled_address(told: Option<&str>, listening: SocketAddr) -> String {
+    match told {
+        Some(address) if address.contains(':') => return address.to_owned(),
+        Some(host) => return format!("{host}:{}", listening.port()),
+        None => (),
+    }
     let mut address = listening;
     if address.ip().is_unspecified() {
         address.set_ip(match address {

@@ -9,6 +9,7 @@ pub mod native;
 mod places;
 pub mod prefix;
 mod process;
+pub mod ready;
 pub mod registry;
 pub mod runner;
 

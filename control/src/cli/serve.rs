@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{Cli, Command, fail};
 use crate::{
     sample,
-    server::{Server, ServerConfig, ServerError},
+    server::{RuntimeChoice, Server, ServerConfig, ServerError},
 };
 
 /// Name of the agent's binary, which lies beside this program's unless said otherwise.
@@ -47,15 +47,35 @@ pub(super) struct ServeArgs {
     /// Where agents dial in; port 0 chooses one, and keeps it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen_agents: SocketAddr,
+    /// What agents dial, where that is not what is listened on: a host, or host and port.
+    #[arg(long, value_name = "ADDRESS")]
+    agents_address: Option<String>,
+    /// Where studios run.
+    #[arg(long, value_enum, default_value = "process")]
+    runtime: RuntimeName,
+    /// How they run in a cluster: context, namespace, resources, volumes.
+    #[arg(long, value_name = "FILE")]
+    kubernetes: Option<PathBuf>,
+    /// The image that studios of a cluster run in: the agent is its entrypoint.
+    #[arg(long, value_name = "REFERENCE", required_if_eq("runtime", "kubernetes"))]
+    image: Option<String>,
     /// Written when it serves: JSON with `url`, `apps_url` and an administrator's `api_key`.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// The agent that studios get.
+    /// The agent that studios of this machine get; images have their own.
     #[arg(long, value_name = "FILE")]
     agent_binary: Option<PathBuf>,
     /// How long the tools of a starting studio may take until they are ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     readiness_limit_s: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RuntimeName {
+    /// As processes of this machine.
+    Process,
+    /// In the cluster of a kubeconfig, or in the one that this program runs in.
+    Kubernetes,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -130,13 +150,21 @@ fn config(args: ServeArgs) -> Result<ServerConfig, ServerError> {
         what: "say where the instance's data lies, with --data".to_owned(),
         source: std::io::ErrorKind::NotFound.into(),
     })?;
+    let runtime = match (args.runtime, args.image) {
+        (RuntimeName::Process, _) => RuntimeChoice::Process { agent: agent(args.agent_binary)? },
+        (RuntimeName::Kubernetes, image) => RuntimeChoice::Kubernetes {
+            settings: args.kubernetes,
+            image: image.expect("the command line requires it"),
+        },
+    };
     Ok(ServerConfig {
         data,
+        agents_address: args.agents_address,
+        runtime,
         listen: args.listen,
         listen_agents: args.listen_agents,
         environment,
         ready_file: args.ready_file,
-        agent: agent(args.agent_binary)?,
         readiness_limit: Duration::from_secs(args.readiness_limit_s),
     })
 }

@@ -1,6 +1,7 @@
 //! Where studios run. One trait in domain words, one driver a folder, one table.
 
 pub mod fake;
+pub mod kubernetes;
 pub mod process;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};

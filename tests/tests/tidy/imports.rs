@@ -54,6 +54,7 @@ const DRIVERS: &[&str] = &[
     "runtime::docker",
     "runtime::kubernetes",
     "builder::prefix",
+    "builder::ready",
     "builder::native",
     "builder::buildah",
     "builder::buildkit",

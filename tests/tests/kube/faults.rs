@@ -1,0 +1,96 @@
+//! What happens when things end in the middle.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::instance::{Instance, blocks};
+
+/// After how many milliseconds of a start or a stop the program is killed.
+const MOMENTS: [u64; 5] = [50, 300, 900, 1800, 3500];
+
+#[tokio::test]
+async fn a_program_killed_in_the_middle_of_a_start_goes_on_with_it() {
+    let mut instance = Instance::new().await;
+    for moment in MOMENTS {
+        let task = instance.call(Method::POST, &instance.at("/start"), None).await;
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        instance.kill();
+        instance.start().await;
+        let task = format!("/tasks/{}", task["id"].as_str().unwrap());
+        let done = instance.until(&task, |task| task["state"] != "running").await;
+        assert_eq!(done["state"], "succeeded", "{moment} ms: {done}");
+        assert_eq!(instance.namespace.ours("deployments").len(), 1);
+        instance.until_served(8000, "/index.html").await;
+        instance.bring("stop").await;
+        instance.until_gone().await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_killed_in_the_middle_of_a_stop_loses_no_file() {
+    let mut instance = Instance::new().await;
+    for moment in MOMENTS {
+        instance.bring("start").await;
+        let name = format!("at-{moment}.txt");
+        instance.write(&name, "kept").await;
+        let task = instance.call(Method::POST, &instance.at("/stop"), None).await;
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        instance.kill();
+        instance.start().await;
+        let task = format!("/tasks/{}", task["id"].as_str().unwrap());
+        instance.until(&task, |task| task["state"] != "running").await;
+        instance.until(&instance.at(""), |studio| studio["state"] == "STOPPED").await;
+        instance.until_gone().await;
+        assert_eq!(instance.zone_text(&name).await.as_deref(), Some("kept"), "{moment} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_running_studio_never_notices_that_the_program_is_killed() {
+    let mut instance = Instance::new().await;
+    instance.bring("start").await;
+    let (pod, before) =
+        (instance.namespace.pod(), instance.exec("ps | grep -v grep | grep httpd | head -1").await);
+    instance.kill();
+    instance.start().await;
+    let again = |studio: &serde_json::Value| studio["state"] == "RUNNING";
+    instance.until(&instance.at(""), again).await;
+    instance.until_connected().await;
+    assert_eq!(instance.exec("ps | grep -v grep | grep httpd | head -1").await, before);
+    assert_eq!(instance.namespace.pod(), pod);
+    instance.bring("stop").await;
+    instance.until_gone().await;
+}
+
+#[tokio::test]
+async fn files_of_an_evicted_pod_are_brought_back() {
+    let instance = Instance::new().await;
+    instance.bring("start").await;
+    instance.write("work.txt", "of the evicted").await;
+    let pod = instance.namespace.pod();
+    // What an eviction does, and a node's drain: SIGTERM and the grace.
+    instance.namespace.kubectl(&["delete", "pod", &pod, "--wait=false"]);
+    let studio = instance.until(&instance.at(""), |studio| studio["state"] == "STOPPED").await;
+    let failure = studio["failure"].as_str().unwrap();
+    assert!(failure.contains("evicted") || failure.contains("exit code 0"), "{failure}");
+    assert_eq!(instance.zone_text("work.txt").await.as_deref(), Some("of the evicted"));
+    instance.until_gone().await;
+}
+
+#[tokio::test]
+async fn files_of_a_killed_agent_are_there_at_the_next_start_where_they_have_a_volume() {
+    let claim = json!({"workspace": {"kind": "claim", "size": "1Gi"}});
+    let instance = Instance::with(blocks(), claim).await;
+    instance.bring("start").await;
+    instance.write("work.txt", "of the killed").await;
+    let pod = instance.namespace.pod();
+    instance.namespace.kubectl(&["delete", "pod", &pod, "--force", "--grace-period=0"]);
+    instance.until(&instance.at(""), |studio| studio["state"] == "STOPPED").await;
+    instance.bring("start").await;
+    assert_eq!(instance.exec("cat code_studio-versioned/work.txt").await.0, "of the killed");
+    instance.bring("stop").await;
+    assert_eq!(instance.zone_text("work.txt").await.as_deref(), Some("of the killed"));
+    instance.until_gone().await;
+}
