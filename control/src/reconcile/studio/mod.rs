@@ -13,6 +13,7 @@
 
 mod launch;
 mod lost;
+mod progress;
 mod start;
 mod stop;
 

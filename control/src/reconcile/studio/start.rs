@@ -6,7 +6,7 @@ use images::launch::LaunchSpec;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{JobError, StudioReconciler, chain, stop};
+use super::{JobError, StudioReconciler, chain, progress::told, stop};
 use crate::{
     app::{
         ports::FileProgress,
@@ -294,25 +294,16 @@ impl Start<'_> {
 
     /// Server → studio, with progress while files move.
     async fn fill(&self, studio: &Studio) -> Result<((), String), JobError> {
-        let (sender, mut progress) = watch::channel(FileProgress::default());
+        let (sender, progress) = watch::channel(FileProgress::default());
         let filling = self.reconciler.files.fill(studio, sender);
-        let mut filling = std::pin::pin!(filling);
-        let mut told = tokio::time::Instant::now();
-        loop {
-            tokio::select! {
-                filled = &mut filling => {
-                    filled?;
-                    return Ok(((), in_words(*progress.borrow())));
-                }
-                Ok(()) = progress.changed() => {
-                    if told.elapsed() >= Duration::from_secs(1) {
-                        told = tokio::time::Instant::now();
-                        let words = in_words(*progress.borrow_and_update());
-                        self.task.step(StartStep::Files, StepStatus::Progress, &words).await?;
-                    }
-                }
-            }
-        }
+        let tell = |now: FileProgress| async move {
+            self.task.step(StartStep::Files, StepStatus::Progress, &in_words(now)).await?;
+            Ok(())
+        };
+        let last = progress.clone();
+        told(filling, progress, Duration::from_secs(1), tell).await??;
+        let last = *last.borrow();
+        Ok(((), in_words(last)))
     }
 
     /// Waits until all that are exposed are ready.
