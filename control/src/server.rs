@@ -1,6 +1,12 @@
 //! The running control plane: listeners, the queue of builds, and an orderly end.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -41,9 +47,35 @@ pub enum RuntimeChoice {
     Kubernetes {
         /// The administrator's YAML file; without one everything is as a plain cluster has it.
         settings: Option<PathBuf>,
-        /// With the agent as its entrypoint.
-        image: String,
+        images: ImageChoice,
     },
+}
+
+/// Where the images of a cluster's studios come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageChoice {
+    /// One for all, with the agent as its entrypoint.
+    Ready(String),
+    /// Made of templates.
+    Built(ImageFactory),
+}
+
+/// How images are made for a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFactory {
+    pub base: String,
+    /// Where they go.
+    pub repository: String,
+    /// The agent's binary; `None`: the base has it.
+    pub agent: Option<PathBuf>,
+    /// Registries that are spoken to without TLS.
+    pub plain_http: BTreeSet<String>,
+    pub docker_config: Option<PathBuf>,
+    /// Of the programs that keep credentials: `PATH`, `HOME`.
+    pub helper_env: BTreeMap<String, String>,
+    pub ca_bundle: Option<PathBuf>,
+    /// Install scripts and Dockerfile statements are run, as root.
+    pub with_buildah: bool,
 }
 
 /// How an instance is run.
@@ -83,6 +115,8 @@ pub enum ServerError {
     Cluster(#[from] crate::wiring::ClusterError),
     #[error(transparent)]
     ClusterSettings(#[from] crate::wiring::SettingsError),
+    #[error("images can't be made")]
+    Images(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("{what}")]
     Io { what: String, source: std::io::Error },
 }
@@ -128,7 +162,8 @@ impl Server {
             },
             tracker: tasks.clone(),
             shutdown: shutdown.clone(),
-        })?;
+        })
+        .await?;
         services.users.ensure_first_administrator(&login()).await?;
         services.sync.end_abandoned_tasks().await?;
         tasks.spawn(Arc::clone(&services.sync).fulfil_wishes(wishes));

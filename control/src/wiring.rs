@@ -1,12 +1,14 @@
 //! The one place that names drivers and puts services together.
 
+mod images;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use images::compose::CompileContext;
+use ::images::compose::CompileContext;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -29,7 +31,7 @@ use crate::{
         users::UserService,
         zones::{RetireZones, ZoneService},
     },
-    builder::{Builder, prefix::PrefixBuilder, ready::ReadyBuilder},
+    builder::Builder,
     clock::SharedClock,
     domain::app_url::AppUrls,
     instance::Instance,
@@ -65,13 +67,13 @@ pub struct Opening<'a> {
 }
 
 /// Services of an instance, on the drivers that it is configured with.
-pub fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
+pub async fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
     let Opening {
         instance, store, clock, agents, environment, app_urls, tracker, shutdown, ..
     } = opening;
     let zones: Arc<dyn Zones> =
         Arc::new(LocalZones::new(instance.path("zones"), Arc::clone(clock)));
-    let (builder, base) = builder(instance, opening.runtime, environment.clone())?;
+    let (builder, base) = images::builder(instance, opening.runtime, environment.clone()).await?;
     let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
     let context = CompileContext { base, platform, build_env: environment };
     let audit = AuditLog::new(Arc::clone(&store), Arc::clone(clock));
@@ -93,27 +95,6 @@ pub fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
         tracker,
         shutdown,
     }))
-}
-
-/// What makes the runtime's images, and what they stand on.
-fn builder(
-    instance: &Instance,
-    runtime: &RuntimeChoice,
-    environment: BTreeMap<String, String>,
-) -> Result<(Arc<dyn Builder>, String), ServerError> {
-    match runtime {
-        RuntimeChoice::Process { .. } => {
-            let prefix = PrefixBuilder::open(&instance.path("prefix"), environment);
-            let prefix = prefix.map_err(|source| ServerError::Io {
-                what: "the builder's folder can't be used".into(),
-                source,
-            })?;
-            Ok((Arc::new(prefix), "machine".into()))
-        }
-        RuntimeChoice::Kubernetes { image, .. } => {
-            Ok((Arc::new(ReadyBuilder::new(image.clone())), image.clone()))
-        }
-    }
 }
 
 /// Where studios of an instance run.

@@ -19,6 +19,7 @@ DEBIAN = {
     "containernetworking-plugins": "/usr/lib/cni/bridge",
     "etcd-server": "etcd",
     "docker-registry": "docker-registry",
+    "buildah": "buildah",
     "busybox-static": "busybox",
     "iproute2": "ip",
     "iptables": "iptables",

@@ -34,6 +34,8 @@ def environment(name: str, agent: Path) -> dict[str, str]:
     studio = shell | {"bin/atelier-agent": agent}
     words = "echo I am no agent; exit 3"
     return there | {
+        "ATELIER_TEST_REGISTRY": registry,
+        "ATELIER_TEST_AGENT": str(agent.resolve()),
         "ATELIER_TEST_IMAGE": push.push(registry, "studio", "1", studio, ["/bin/atelier-agent"]),
         "ATELIER_TEST_IMAGE_WITHOUT_AGENT": push.push(registry, "plain", "1", shell, ["/bin/sh", "-c", words]),
         # What a proxy of this machine is for, the cluster is not.

@@ -12,6 +12,7 @@ pub mod error;
 mod events;
 mod exec;
 mod find;
+mod image_args;
 mod login;
 mod logs;
 mod output;

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::{Cli, Command, fail};
+use super::{Cli, Command, fail, image_args::ImageArgs};
 use crate::{
     sample,
     server::{RuntimeChoice, Server, ServerConfig, ServerError},
@@ -56,13 +56,12 @@ pub(super) struct ServeArgs {
     /// How they run in a cluster: context, namespace, resources, volumes.
     #[arg(long, value_name = "FILE")]
     kubernetes: Option<PathBuf>,
-    /// The image that studios of a cluster run in: the agent is its entrypoint.
-    #[arg(long, value_name = "REFERENCE", required_if_eq("runtime", "kubernetes"))]
-    image: Option<String>,
+    #[command(flatten)]
+    images: ImageArgs,
     /// Written when it serves: JSON with `url`, `apps_url` and an administrator's `api_key`.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// The agent that studios of this machine get; images have their own.
+    /// The agent that studios get; without it, that of the base image, or the one beside this program.
     #[arg(long, value_name = "FILE")]
     agent_binary: Option<PathBuf>,
     /// How long the tools of a starting studio may take until they are ready, in seconds.
@@ -150,11 +149,14 @@ fn config(args: ServeArgs) -> Result<ServerConfig, ServerError> {
         what: "say where the instance's data lies, with --data".to_owned(),
         source: std::io::ErrorKind::NotFound.into(),
     })?;
-    let runtime = match (args.runtime, args.image) {
-        (RuntimeName::Process, _) => RuntimeChoice::Process { agent: agent(args.agent_binary)? },
-        (RuntimeName::Kubernetes, image) => RuntimeChoice::Kubernetes {
+    let runtime = match args.runtime {
+        RuntimeName::Process => RuntimeChoice::Process { agent: agent(args.agent_binary)? },
+        RuntimeName::Kubernetes => RuntimeChoice::Kubernetes {
             settings: args.kubernetes,
-            image: image.expect("the command line requires it"),
+            images: args.images.choice(args.agent_binary).ok_or_else(|| ServerError::Io {
+                what: "say where studios' images come from: --base-image with --image-repository, or --image".into(),
+                source: std::io::ErrorKind::InvalidInput.into(),
+            })?,
         },
     };
     Ok(ServerConfig {

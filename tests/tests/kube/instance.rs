@@ -25,7 +25,9 @@ pub struct Instance {
     pub apps_url: String,
     pub key: String,
     pub studio: String,
-    pub image: String,
+    pub template: String,
+    /// Where images come from: arguments of the program.
+    images: Vec<String>,
     pub namespace: Namespace,
 }
 
@@ -52,7 +54,25 @@ impl Instance {
         Self::of_image(&setting("ATELIER_TEST_IMAGE"), blocks, settings).await
     }
 
-    pub async fn of_image(image: &str, blocks: Value, mut settings: Value) -> Self {
+    /// Studios run in this image, as it is.
+    pub async fn of_image(image: &str, blocks: Value, settings: Value) -> Self {
+        Self::of_images(vec!["--image".to_owned(), image.to_owned()], blocks, settings).await
+    }
+
+    /// Images are built of templates, onto a base without an agent.
+    pub async fn building(blocks: Value, more: &[&str]) -> Self {
+        let registry = setting("ATELIER_TEST_REGISTRY");
+        let repository = format!("{registry}/built");
+        let (base, agent) =
+            (setting("ATELIER_TEST_IMAGE_WITHOUT_AGENT"), setting("ATELIER_TEST_AGENT"));
+        let mut images = vec!["--image-repository", &repository, "--plain-http", &registry];
+        images.extend(["--base-image", &base, "--agent-binary", &agent]);
+        images.extend(more);
+        let images = images.into_iter().map(ToOwned::to_owned).collect();
+        Self::of_images(images, blocks, json!({})).await
+    }
+
+    async fn of_images(images: Vec<String>, blocks: Value, mut settings: Value) -> Self {
         // An error says only that an earlier test has done it.
         drop(rustls::crypto::ring::default_provider().install_default());
         let (folder, namespace) = (tempfile::tempdir().unwrap(), Namespace::new());
@@ -66,7 +86,8 @@ impl Instance {
             apps_url: String::new(),
             key: String::new(),
             studio: String::new(),
-            image: image.to_owned(),
+            template: String::new(),
+            images,
             namespace,
         };
         instance.start().await;
@@ -75,9 +96,8 @@ impl Instance {
         let template = json!({"spec": {"label": "T", "blocks": blocks}});
         let template = instance.call(Method::POST, "/templates", Some(template)).await;
         let id = template["id"].as_str().unwrap();
-        let build = instance.call(Method::POST, &format!("/templates/{id}/builds"), None).await;
-        let build = format!("/builds/{}", build["id"].as_str().unwrap());
-        instance.until(&build, |build| build["state"] == "succeeded").await;
+        instance.build(id).await;
+        id.clone_into(&mut instance.template);
         let studio = json!({"name": "lab", "template": id});
         let studio = instance.call(Method::POST, "/projects/DEMO/studios", Some(studio)).await;
         studio["id"].as_str().unwrap().clone_into(&mut instance.studio);
@@ -97,7 +117,7 @@ impl Instance {
         let mut command = Command::new(setting("ATELIER_BINARY"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--listen-agents", "0.0.0.0:0"]);
         command.args(["--agents-address", &setting("ATELIER_TEST_ADDRESS")]);
-        command.args(["--runtime", "kubernetes", "--image", &self.image]);
+        command.args(["--runtime", "kubernetes"]).args(&self.images);
         command.arg("--kubernetes").arg(self.path("kubernetes.yaml"));
         command.arg("--data").arg(self.path("data")).arg("--ready-file").arg(&ready);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -219,6 +239,22 @@ impl Instance {
         let answer =
             self.http.put(url).bearer_auth(&self.key).body(text.to_owned()).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// Builds the newest version of the template.
+    pub async fn build(&self, template: &str) -> Value {
+        let build = self.call(Method::POST, &format!("/templates/{template}/builds"), None).await;
+        let build = format!("/builds/{}", build["id"].as_str().unwrap());
+        let done = self.until(&build, |build| build["ended_at"].is_string()).await;
+        assert_eq!(done["state"], "succeeded", "{done}");
+        done
+    }
+
+    pub async fn put_bytes(&self, path: &str, bytes: &str) {
+        let url = format!("{}/api/v1{path}", self.url);
+        let request = self.http.put(url).bearer_auth(&self.key).body(bytes.to_owned());
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
     }
 
     /// A page of the studio's application, through the proxy.

@@ -7,6 +7,7 @@
 //! | `ATELIER_BINARY` | the program |
 //! | `ATELIER_TEST_IMAGE` | a shell and a web server, with the agent as its entrypoint; the nodes can pull it |
 //! | `ATELIER_TEST_IMAGE_WITHOUT_AGENT` | one that says `I am no agent`, and ends |
+//! | `ATELIER_TEST_REGISTRY`, `ATELIER_TEST_AGENT` | where images are built to (plain HTTP), and the agent that they get |
 //! | `ATELIER_TEST_ADDRESS` | an address of this machine that pods reach |
 //! | `ATELIER_KUBECTL` | `kubectl` by default |
 
@@ -21,5 +22,6 @@
 mod cluster;
 mod failures;
 mod faults;
+mod images;
 mod instance;
 mod main_job;
