@@ -15,7 +15,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium docker-registry:docker-registry skopeo:skopeo busybox-static:busybox buildah:buildah
 
-.PHONY: test-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench lint fmt deny
+.PHONY: test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -74,6 +74,13 @@ test-kube: agent
 	ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
 	    python3 tests/cluster/suite.py $(NAME) "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
 	    cargo test --locked -p suites --features kube --test kube -- --test-threads=4
+
+# Starts, commands and stops of a studio in a cluster, beside kubectl's; JSON below target/bench.
+bench-kube: agent
+	cargo build --release --locked -p control
+	ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/release/atelier" \
+	    python3 tests/cluster/suite.py $(NAME) "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
+	    python3 tests/bench/kube.py target/bench/kube.json
 
 cluster-down:
 	@python3 tests/cluster/cluster.py down $(NAME)

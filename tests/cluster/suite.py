@@ -19,7 +19,10 @@ import push
 
 def environment(name: str, agent: Path) -> dict[str, str]:
     if os.environ.get("KUBECONFIG"):
-        there = {"ATELIER_TEST_ADDRESS": os.environ["ATELIER_TEST_ADDRESS"]}
+        there = {
+            "ATELIER_TEST_ADDRESS": os.environ["ATELIER_TEST_ADDRESS"],
+            "ATELIER_KUBECTL": os.environ.get("ATELIER_KUBECTL", "kubectl"),
+        }
         registry = os.environ["ATELIER_TEST_REGISTRY"]
     else:
         cluster.up(name)

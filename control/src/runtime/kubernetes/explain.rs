@@ -43,6 +43,8 @@ const FATAL: &[&str] = &[
     "CreateContainerError",
     "RunContainerError",
 ];
+/// Words of a node that is only slow: it tries again by itself.
+const PASSING: &[&str] = &["failed to sync", "timed out waiting for the condition"];
 /// Words of registries and runtimes for an image that will not be there later either.
 const NO_SUCH_IMAGE: &[&str] = &[
     "not found",
@@ -111,7 +113,7 @@ fn of_pod(pod: &Pod) -> Standing {
     } else {
         ("the container can't be made", POD)
     };
-    let hopeless = FATAL.contains(&reason)
+    let hopeless = (FATAL.contains(&reason) && !PASSING.iter().any(|words| why.contains(words)))
         || (image && NO_SUCH_IMAGE.iter().any(|words| why.to_ascii_lowercase().contains(words)));
     match reason {
         _ if hopeless => Standing::Failed { what, why, hint },

@@ -42,6 +42,13 @@ fn a_user_that_the_cluster_forbids_fails_at_once() {
 }
 
 #[test]
+fn a_node_that_is_slow_to_know_a_secret_has_time() {
+    let why = "failed to sync secret cache: timed out waiting for the condition";
+    let standing = waiting("CreateContainerConfigError", why);
+    assert!(matches!(standing, Standing::Hangs { stage: Stage::Container, .. }), "{standing:?}");
+}
+
+#[test]
 fn no_node_hangs_with_the_scheduler_s_words() {
     let conditions = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
                              "message": "0/1 nodes are available: 1 Insufficient cpu."}]);
