@@ -66,9 +66,17 @@ fn against(pair: &Pair, entries: Vec<pb::Entry>) -> Result<sync::Outcome, Error>
 
 #[test]
 fn a_studio_that_names_impossible_paths_is_refused() {
-    for path in
-        [&b"../outside"[..], b"/etc/passwd", b"a/../../b", b"a\0b", b"", b"a//b", &[b'x'; 300]]
-    {
+    for path in [
+        &b".atelier-sync"[..],
+        b".atelier-sync/trash/1-x/thing",
+        b"../outside",
+        b"/etc/passwd",
+        b"a/../../b",
+        b"a\0b",
+        b"",
+        b"a//b",
+        &[b'x'; 300],
+    ] {
         let pair = Pair::new();
         let error = against(&pair, vec![entry(path, pb::Kind::File)]).unwrap_err();
         assert!(matches!(error, Error::Protocol { .. }), "{error}");

@@ -6,13 +6,19 @@ use crate::{
     RelPath,
     entry::{Digest, Entry},
     error::Error,
+    index::RESERVED,
 };
 
 /// Longest text of a symbolic link that Linux keeps.
 const LONGEST_TARGET: usize = 4095;
 
+/// Never one of the engine's own, where files are staged and kept.
 pub(crate) fn path(bytes: &[u8]) -> Result<RelPath, Error> {
-    RelPath::try_from(bytes).map_err(|error| Error::protocol(error.to_string()))
+    let path = RelPath::try_from(bytes).map_err(|error| Error::protocol(error.to_string()))?;
+    if path.as_bytes().split(|&byte| byte == b'/').next() == Some(RESERVED) {
+        return Err(Error::protocol("a path of the engine's own"));
+    }
+    Ok(path)
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> Result<Digest, Error> {
