@@ -5,12 +5,10 @@
 //! nothing is known of earlier runs, and nothing is ever deleted for that reason.
 
 mod blocks;
+mod opening;
 mod record;
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -27,8 +25,6 @@ use crate::{
 const INDEX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("index");
 const BASE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("base");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-/// Bytes of pages kept in memory.
-const CACHE_BYTES: usize = 4 << 20;
 const FILE: &str = "sync.redb";
 
 /// A root, as it was when it was first seen.
@@ -55,6 +51,8 @@ pub(crate) type Agreement = std::collections::BTreeMap<RelPath, Option<Entry>>;
 /// One side's memory. One user at a time: the file is locked.
 pub(crate) struct State {
     db: Database,
+    /// After the database: it is closed first.
+    _mark: opening::Mark,
 }
 
 fn broken<E: std::error::Error + Send + Sync + 'static>(
@@ -66,19 +64,8 @@ fn broken<E: std::error::Error + Send + Sync + 'static>(
 impl State {
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::io("make the folder for what is remembered"))?;
-        let path = folder.join(FILE);
-        let db = match open(&path) {
-            Ok(db) => db,
-            Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
-                return Err(broken("opened")(redb::DatabaseError::DatabaseAlreadyOpen));
-            }
-            Err(error) => {
-                tracing::warn!(%error, path = %path.display(), "begun anew: it can't be read");
-                put_aside(&path).map_err(Error::io("put aside what is remembered"))?;
-                open(&path).map_err(broken("opened"))?
-            }
-        };
-        let state = Self { db };
+        let (db, mark) = opening::open(&folder.join(FILE))?;
+        let state = Self { db, _mark: mark };
         state.make_tables().map_err(broken("opened"))?;
         Ok(state)
     }
@@ -273,16 +260,6 @@ impl IndexReader {
         }
         Ok(paths)
     }
-}
-
-fn open(path: &Path) -> Result<Database, redb::DatabaseError> {
-    Database::builder().set_cache_size(CACHE_BYTES).create(path)
-}
-
-fn put_aside(path: &Path) -> io::Result<()> {
-    let mut aside = PathBuf::from(path);
-    aside.set_extension("unreadable");
-    fs::rename(path, aside)
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
