@@ -104,7 +104,8 @@ bench: web build
 	python3 tests/bench/bench.py "$(CARGO_TARGET_DIR)/release/atelier" "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
 	    "$(CARGO_TARGET_DIR)/release/examples/proxy_bench" target/bench/main.json
 
-# Everything that takes long by nature, in full: thousands of random histories, kills at every moment, a file of 5 GiB.
+# Everything that takes long by nature, in full: thousands of random histories, hundreds of kills, a million files, a file of
+# 5 GiB, and falsified input of each kind for ATELIER_FUZZ_MINUTES (10).
 test-long: test
 	ATELIER_LONG=1 cargo test --release --locked -p sync
 	ATELIER_LONG=1 cargo test --locked -p control --test main_job

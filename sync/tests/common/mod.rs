@@ -189,6 +189,15 @@ impl Pair {
         assert_eq!((outcome.server_changes, outcome.studio_changes), (vec![], vec![]));
     }
 
+    /// The database of what a side remembers; `None` before its first run.
+    pub fn memory(&self, studio: bool) -> Option<PathBuf> {
+        let folder = if studio { "studio.state" } else { "zone.state" };
+        let items = fs::read_dir(self.folder.path().join(folder)).ok()?;
+        items
+            .map(|item| item.unwrap().path())
+            .find(|path| path.extension().is_some_and(|ending| ending == "redb"))
+    }
+
     /// Contents in the server's trash.
     pub fn trash(&self) -> Vec<Vec<u8>> {
         things(&self.folder.path().join("zone.trash"))

@@ -168,8 +168,9 @@ impl World {
                 }
             }
             Act::Forget { studio } => {
-                let side = if *studio { "studio.state" } else { "zone.state" };
-                fs::remove_file(self.pair.folder.path().join(side).join("sync.redb")).ok();
+                if let Some(memory) = self.pair.memory(*studio) {
+                    fs::remove_file(memory).unwrap();
+                }
             }
             Act::NewPod => {
                 // What the old pod had and the zone lacks is gone with it, unless it was brought back first.
