@@ -74,6 +74,9 @@ test-kube: agent
 	ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
 	    python3 tests/cluster/suite.py $(NAME) "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
 	    cargo test --locked -p suites --features kube --test kube -- --test-threads=4
+	if [ -z "$$KUBECONFIG" ]; then ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
+	    python3 tests/cluster/suite.py $(NAME) "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
+	    cargo test --locked -p suites --features kube --test kube_outage; fi
 
 # Starts, commands and stops of a studio in a cluster, beside kubectl's; JSON below target/bench.
 bench-kube: agent

@@ -13,12 +13,17 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::names::FIELD_MANAGER;
 use crate::runtime::RuntimeError;
 
 /// Of one request.
-const REQUEST: Duration = Duration::from_secs(30);
+const REQUEST: Duration = Duration::from_secs(10);
+/// How long a cluster may be away in the middle of a start or a stop.
+const PATIENCE: Duration = Duration::from_mins(2);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Events of one pod that are looked at.
 const EVENTS: u32 = 100;
 
@@ -80,11 +85,8 @@ impl Cluster {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let api = self.api::<K>();
-        limited(
-            "applying the studio's objects",
-            api.patch(name, &parameters, &Patch::Apply(object)),
-        )
-        .await
+        let patch = Patch::Apply(object);
+        limited("applying the studio's objects", || api.patch(name, &parameters, &patch)).await
     }
 
     /// Sets one annotation.
@@ -102,7 +104,8 @@ impl Cluster {
         let parameters =
             PatchParams { field_manager: Some("atelier-placement".into()), ..Default::default() };
         let api = self.api::<K>();
-        limited("keeping where the studio is", api.patch(name, &parameters, &Patch::Merge(&patch)))
+        let patch = Patch::Merge(&patch);
+        limited("keeping where the studio is", || api.patch(name, &parameters, &patch))
             .await
             .map(drop)
     }
@@ -122,7 +125,7 @@ impl Cluster {
             DeleteParams { grace_period_seconds: seconds, ..DeleteParams::background() };
         let list = ListParams::default().labels(selector);
         let api = self.api::<K>();
-        limited("deleting the studio's objects", api.delete_collection(&parameters, &list))
+        limited("deleting the studio's objects", || api.delete_collection(&parameters, &list))
             .await
             .map(drop)
     }
@@ -135,7 +138,7 @@ impl Cluster {
     {
         let api = self.api::<K>();
         let parameters = DeleteParams::background();
-        let deleted = async {
+        let deleted = || async {
             match api.delete(name, &parameters).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
                 other => other.map(drop),
@@ -152,7 +155,8 @@ impl Cluster {
     {
         let list = ListParams::default().labels(selector);
         let api = self.api::<K>();
-        let found = limited("looking for the studio's objects", api.list_metadata(&list)).await?;
+        let found =
+            limited("looking for the studio's objects", || api.list_metadata(&list)).await?;
         Ok(found.items.into_iter().filter_map(|object| object.metadata.name).collect())
     }
 
@@ -160,18 +164,29 @@ impl Cluster {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         let list = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(EVENTS);
         let api = self.api::<Event>();
-        Ok(limited("reading the pod's events", api.list(&list)).await?.items)
+        Ok(limited("reading the pod's events", || api.list(&list)).await?.items)
     }
 }
 
-async fn limited<T>(
-    what: &'static str,
-    asked: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, RuntimeError> {
-    match tokio::time::timeout(REQUEST, asked).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(in_words(what, error)),
-        Err(elapsed) => Err(RuntimeError::Unavailable { what, source: Box::new(elapsed) }),
+/// Asks again while the cluster is away, since nothing that is asked here does harm twice.
+async fn limited<T, F>(what: &'static str, ask: impl Fn() -> F) -> Result<T, RuntimeError>
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let error = match tokio::time::timeout(REQUEST, ask()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => in_words(what, error),
+            Err(elapsed) => RuntimeError::Unavailable { what, source: Box::new(elapsed) },
+        };
+        if matches!(error, RuntimeError::Refused { .. }) || Instant::now() + pause > deadline {
+            return Err(error);
+        }
+        tracing::warn!(error = &error as &dyn std::error::Error, "the cluster is asked again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
