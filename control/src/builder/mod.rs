@@ -1,5 +1,6 @@
 //! How images are made. One trait, one driver a folder, one table.
 
+pub mod base_image;
 pub mod buildah;
 #[cfg(test)]
 mod conformance;
@@ -12,6 +13,7 @@ mod process;
 pub mod ready;
 pub mod registry;
 pub mod runner;
+mod scratch;
 
 use async_trait::async_trait;
 use images::plan::BuildPlan;

@@ -4,6 +4,7 @@
 //! [`error::CliError::code`].
 
 mod audit;
+mod base_image;
 mod client;
 mod config;
 mod connect;
@@ -15,6 +16,7 @@ mod find;
 mod image_args;
 mod login;
 mod logs;
+mod machine;
 mod output;
 mod people;
 mod progress;
@@ -84,6 +86,8 @@ enum Command {
     #[command(subcommand)]
     Apikey(people::KeyVerb),
     Audit(audit::AuditArgs),
+    #[command(subcommand)]
+    BaseImage(base_image::BaseImageVerb),
     /// Writes completions for a shell.
     Completions {
         shell: clap_complete::Shell,
@@ -124,6 +128,7 @@ pub fn run(cli: Cli) -> ExitCode {
 async fn execute(cli: Cli, mut input: Input, output: &mut Output<'_>) -> Result<(), CliError> {
     let global = cli.global;
     match cli.command {
+        Command::BaseImage(verb) => base_image::run(verb, output).await,
         Command::Login(args) => login::run(&global, args, &mut *input, output).await,
         Command::Project(verb) => studio::project(&global.client()?, verb, output).await,
         Command::Template(verb) => template::template(&global.client()?, verb, output).await,

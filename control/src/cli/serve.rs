@@ -194,7 +194,7 @@ fn agent(wanted: Option<PathBuf>) -> Result<PathBuf, ServerError> {
     if path.is_file() { Ok(path) } else { Err(missing(&path)) }
 }
 
-fn environment() -> BTreeMap<String, String> {
+pub(super) fn environment() -> BTreeMap<String, String> {
     let known = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     known

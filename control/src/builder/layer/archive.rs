@@ -12,7 +12,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::{
     Counting, LayerError,
-    entry::{Content, Entry, Kind},
+    entry::{Content, Entry, Kind, Owner},
 };
 
 /// What the owner may, the group may too.
@@ -40,24 +40,25 @@ fn add<W: Write>(archive: &mut Builder<W>, entry: &Entry) -> Result<(), LayerErr
     let path = as_path(&entry.path);
     match &entry.kind {
         Kind::Folder => {
-            let mut header = header(EntryType::Directory, FOLDER, 0);
+            let mut header = header(EntryType::Directory, FOLDER, entry.owner, 0);
             // With a slash at its end, as everyone writes folders.
             let path = path.join("");
             archive.append_data(&mut header, path, io::empty()).map_err(failed)
         }
         Kind::Symlink(target) => {
-            let mut header = header(EntryType::Symlink, LINK, 0);
+            let mut header = header(EntryType::Symlink, LINK, entry.owner, 0);
             archive.append_link(&mut header, path, as_path(target)).map_err(failed)
         }
         Kind::HardLink(target) => {
-            let mut header = header(EntryType::Link, FILE, 0);
+            let mut header = header(EntryType::Link, FILE, entry.owner, 0);
             archive.append_link(&mut header, path, as_path(target)).map_err(failed)
         }
         Kind::File { content, executable } => {
             let mode = if *executable { PROGRAM } else { FILE };
             match content {
                 Content::Bytes(bytes) => {
-                    let mut header = header(EntryType::Regular, mode, bytes.len() as u64);
+                    let mut header =
+                        header(EntryType::Regular, mode, entry.owner, bytes.len() as u64);
                     archive.append_data(&mut header, path, bytes.as_ref()).map_err(failed)
                 }
                 Content::File(file, length) => {
@@ -69,7 +70,7 @@ fn add<W: Write>(archive: &mut Builder<W>, entry: &Entry) -> Result<(), LayerErr
                         let why = format!("it had {length} bytes a moment ago, and has {found}");
                         return Err(unreadable(io::Error::other(why)));
                     }
-                    let mut header = header(EntryType::Regular, mode, *length);
+                    let mut header = header(EntryType::Regular, mode, entry.owner, *length);
                     let exactly = opened.take(*length);
                     archive.append_data(&mut header, path, exactly).map_err(failed)
                 }
@@ -78,14 +79,15 @@ fn add<W: Write>(archive: &mut Builder<W>, entry: &Entry) -> Result<(), LayerErr
     }
 }
 
-fn header(kind: EntryType, mode: u32, size: u64) -> Header {
+fn header(kind: EntryType, mode: u32, owner: Option<Owner>, size: u64) -> Header {
+    let owner = owner.unwrap_or(Owner { user: 0, group: 0, mode });
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
-    header.set_mode(mode);
+    header.set_mode(owner.mode);
     header.set_size(size);
     header.set_mtime(0);
-    header.set_uid(0);
-    header.set_gid(0);
+    header.set_uid(owner.user);
+    header.set_gid(owner.group);
     header
 }
 

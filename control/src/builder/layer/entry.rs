@@ -10,6 +10,24 @@ pub struct Entry {
     /// From the image's root, without a leading slash. Bytes, as file systems have them.
     pub path: Vec<u8>,
     pub kind: Kind,
+    /// `None`: root's, with the permissions that its kind has.
+    pub owner: Option<Owner>,
+}
+
+/// Whose something is, and who may what: for base images, where that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    pub user: u64,
+    pub group: u64,
+    /// Permissions with the set-user-id, set-group-id and sticky bits.
+    pub mode: u32,
+}
+
+impl Entry {
+    /// Root's.
+    pub fn new(path: impl Into<Vec<u8>>, kind: Kind) -> Self {
+        Self { path: path.into(), kind, owner: None }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -42,9 +60,7 @@ pub(super) fn in_order(entries: Vec<Entry>) -> Result<Vec<Entry>, LayerError> {
         let depth = entry.path.iter().enumerate().filter(|(_, byte)| **byte == b'/').skip(1);
         for (end, _) in depth {
             let folder = &entry.path[..end];
-            sorted
-                .entry(key(folder))
-                .or_insert_with(|| Entry { path: folder.to_vec(), kind: Kind::Folder });
+            sorted.entry(key(folder)).or_insert_with(|| Entry::new(folder, Kind::Folder));
         }
         sorted.insert(key(&entry.path), entry);
     }

@@ -5,9 +5,9 @@
 //!                         └─► zstd or gzip ─┬─► SHA-256: digest
 //!                                           └─► a file
 //! ```
-//! One pass, nothing held in memory but buffers. No times, no owners: everything is root's, and what its owner may, the group 0
+//! One pass, nothing held in memory but buffers. No times, and but for base images no owners: everything is root's, and what its owner may, the group 0
 //! may too, so that a container of any user can use it (such users are in group 0).
-//! Not here: device files, sockets, extended attributes, set-user-id bits. An image of ours needs none.
+//! Not here: device files, sockets, extended attributes. An image of ours needs none.
 
 mod archive;
 mod entry;
@@ -20,8 +20,8 @@ use std::{
 };
 
 use super::registry::{Descriptor, Digest, Hashing, media_types};
-pub use entry::{Content, Entry, Kind};
-pub use tree::of_folder;
+pub use entry::{Content, Entry, Kind, Owner};
+pub use tree::{Owners, of_folder};
 
 /// Fast, and within a few per cent of slower ones on programs' files.
 const ZSTD_LEVEL: i32 = 3;

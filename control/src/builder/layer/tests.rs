@@ -2,16 +2,16 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Read as _,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::Path,
 };
 
-use super::{Content, Entry, Kind, LayerError, Packing, of_folder, write};
+use super::{Content, Entry, Kind, LayerError, Owners, Packing, of_folder, write};
 use crate::builder::registry::{Digest, media_types};
 
 fn file(path: &str, text: &str, executable: bool) -> Entry {
     let content = Content::Bytes(text.as_bytes().into());
-    Entry { path: path.into(), kind: Kind::File { content, executable } }
+    Entry::new(path, Kind::File { content, executable })
 }
 
 fn unpacked(path: &Path, packing: Packing) -> Vec<u8> {
@@ -102,7 +102,7 @@ fn a_folder_becomes_a_layer_with_its_links_and_without_its_owner() {
     fs::hard_link(tree.join("private"), tree.join("same")).unwrap();
     drop(std::os::unix::net::UnixListener::bind(tree.join("socket")).unwrap());
     let out = folder.path().join("layer");
-    write(of_folder(&tree, "opt/studio/x").unwrap(), Packing::Zstd, &out).unwrap();
+    write(of_folder(&tree, "opt/studio/x", Owners::Root).unwrap(), Packing::Zstd, &out).unwrap();
     let found: BTreeMap<String, (u32, String)> = listed(&unpacked(&out, Packing::Zstd))
         .into_iter()
         .map(|(path, mode, text)| (path, (mode, text)))
@@ -118,6 +118,33 @@ fn a_folder_becomes_a_layer_with_its_links_and_without_its_owner() {
 }
 
 #[test]
+fn a_base_keeps_whose_its_files_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir_all(tree.join("tmp")).unwrap();
+    fs::set_permissions(tree.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::write(tree.join("passwd"), "").unwrap();
+    fs::set_permissions(tree.join("passwd"), fs::Permissions::from_mode(0o4750)).unwrap();
+    let entries = of_folder(&tree, "", Owners::Kept).unwrap();
+    let us = fs::metadata(&tree).unwrap();
+    let us = (u64::from(us.uid()), u64::from(us.gid()));
+    assert!(entries.iter().all(|entry| entry.owner.is_some_and(|it| (it.user, it.group) == us)));
+    let out = folder.path().join("layer");
+    write(entries, Packing::Gzip, &out).unwrap();
+    let unpacked = unpacked(&out, Packing::Gzip);
+    let mut archive = tar::Archive::new(unpacked.as_slice());
+    let found: Vec<_> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap())
+        })
+        .collect();
+    assert_eq!(found, [("passwd".to_owned(), 0o4750), ("tmp/".to_owned(), 0o1777)]);
+}
+
+#[test]
 fn no_path_leads_out_of_an_image_or_deletes_in_it() {
     let folder = tempfile::tempdir().unwrap();
     for path in ["", "/etc/passwd", "a/../../etc", "a//b", "a/.wh.b", "a\0b", "a/"] {
@@ -125,8 +152,7 @@ fn no_path_leads_out_of_an_image_or_deletes_in_it() {
         assert!(matches!(written, Err(LayerError::Path { .. })), "{path:?}");
     }
     let gone = Content::File(folder.path().join("gone"), 3);
-    let entry =
-        Entry { path: b"a".to_vec(), kind: Kind::File { content: gone, executable: false } };
+    let entry = Entry::new("a", Kind::File { content: gone, executable: false });
     let written = write(vec![entry], Packing::Zstd, &folder.path().join("x"));
     assert!(matches!(written, Err(LayerError::Read { .. })), "{written:?}");
 }

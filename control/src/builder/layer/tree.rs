@@ -14,12 +14,21 @@ use walkdir::WalkDir;
 
 use super::{
     LayerError,
-    entry::{Content, Entry, Kind},
+    entry::{Content, Entry, Kind, Owner},
 };
 
-/// Everything below `folder`, to be at `at` in the image. Sockets and pipes, which a running program may have left, are no part
+/// Whose a folder's entries become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owners {
+    /// Root's, and what the owner may, the group may too.
+    Root,
+    /// Those that they have.
+    Kept,
+}
+
+/// Everything below `folder`, to be at `at` in the image (empty: its root). Sockets and pipes, which a running program may have left, are no part
 /// of an image and are left out; device files are refused.
-pub fn of_folder(folder: &Path, at: &str) -> Result<Vec<Entry>, LayerError> {
+pub fn of_folder(folder: &Path, at: &str, owners: Owners) -> Result<Vec<Entry>, LayerError> {
     let mut entries = Vec::new();
     let mut names: HashMap<(u64, u64), Vec<u8>> = HashMap::new();
     let walk = WalkDir::new(folder).sort_by_file_name().follow_links(false);
@@ -33,7 +42,9 @@ pub fn of_folder(folder: &Path, at: &str) -> Result<Vec<Entry>, LayerError> {
         let relative = found.path().strip_prefix(folder).unwrap_or(found.path());
         let mut path = at.as_bytes().to_vec();
         if !relative.as_os_str().is_empty() {
-            path.push(b'/');
+            if !path.is_empty() {
+                path.push(b'/');
+            }
             path.extend_from_slice(relative.as_os_str().as_bytes());
         }
         let metadata = found.metadata().map_err(|error| unreadable(error.into()))?;
@@ -59,7 +70,16 @@ pub fn of_folder(folder: &Path, at: &str) -> Result<Vec<Entry>, LayerError> {
         } else {
             return Err(LayerError::Path { path: shown, why: "it is a device" });
         };
-        entries.push(Entry { path, kind });
+        // The image's root itself has no name.
+        if path.is_empty() {
+            continue;
+        }
+        let owner = (owners == Owners::Kept).then(|| Owner {
+            user: metadata.uid().into(),
+            group: metadata.gid().into(),
+            mode: metadata.mode() & 0o7777,
+        });
+        entries.push(Entry { path, kind, owner });
     }
     Ok(entries)
 }

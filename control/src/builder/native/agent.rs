@@ -40,7 +40,7 @@ impl NativeBuilder {
         }
         let bytes: Arc<[u8]> = fs::read(binary).map_err(|error| missing(binary, error))?.into();
         let program = Kind::File { content: Content::Bytes(bytes), executable: true };
-        let entry = Entry { path: AGENT_PATH.into(), kind: program };
+        let entry = Entry::new(AGENT_PATH, program);
         let layer = self.write_layer(vec![entry]).await?;
         *made = Some((stamp, layer.clone()));
         Ok(Some(layer))

@@ -14,6 +14,7 @@ use super::base::Base;
 use crate::builder::{
     layer::{Layer, Packing},
     registry::Digest,
+    scratch::Scratch,
 };
 
 /// Raised when the meaning of a record changes.
@@ -135,9 +136,7 @@ impl Cache {
 
     /// A new, empty folder that is removed when it is let go of.
     pub(super) fn scratch(&self) -> io::Result<Scratch> {
-        let folder = self.root.join("tmp").join(random());
-        fs::create_dir(&folder)?;
-        Ok(Scratch(folder))
+        Scratch::below(&self.root.join("tmp"))
     }
 
     /// From now on this file is the layer.
@@ -155,7 +154,8 @@ impl Cache {
     }
 
     fn keep<T: Serialize>(&self, kind: &str, key: &str, record: &T) -> io::Result<()> {
-        let fresh = self.root.join("tmp").join(random());
+        let scratch = self.scratch()?;
+        let fresh = scratch.0.join("record");
         let mut file = fs::File::create(&fresh)?;
         file.write_all(&serde_json::to_vec(record)?)?;
         file.sync_all()?;
@@ -208,20 +208,5 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
-    }
-}
-
-fn random() -> String {
-    data_encoding::BASE32_NOPAD.encode(&rand::random::<[u8; 10]>()).to_lowercase()
-}
-
-/// Removed with everything in it when dropped.
-pub(super) struct Scratch(pub(super) PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "a scratch folder of a build stays behind");
-        }
     }
 }

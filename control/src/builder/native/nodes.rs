@@ -12,7 +12,7 @@ use super::{
 };
 use crate::builder::{
     BuildError, LogSink,
-    layer::{self, Content, Entry, Kind, Layer},
+    layer::{self, Content, Entry, Kind, Layer, Owners},
     places::STUDIO_PREFIX,
     registry::Image,
     runner::Made,
@@ -77,12 +77,10 @@ impl NativeBuilder {
             return Ok(known);
         }
         say(log, &node.name, &format!("{} files", files.len())).await;
-        let entry = |file: &FileEntry| Entry {
-            path: format!("{STUDIO_PREFIX}/{}", file.path).into_bytes(),
-            kind: Kind::File {
-                content: Content::Bytes(file.content.0.clone()),
-                executable: file.executable,
-            },
+        let entry = |file: &FileEntry| {
+            let content = Content::Bytes(file.content.0.clone());
+            let kind = Kind::File { content, executable: file.executable };
+            Entry::new(format!("{STUDIO_PREFIX}/{}", file.path), kind)
         };
         let layer = self.write_layer(files.iter().map(entry).collect()).await?;
         let record = NodeRecord { layers: vec![layer], config: None, pushed: Vec::new() };
@@ -111,7 +109,9 @@ impl NativeBuilder {
         let made = match (made, &run.fragment) {
             (Made::Folder(folder), Fragment::Script { folder: name, .. }) => {
                 let at = format!("{STUDIO_PREFIX}/{name}");
-                let entries = tokio::task::spawn_blocking(move || layer::of_folder(&folder, &at));
+                let entries = tokio::task::spawn_blocking(move || {
+                    layer::of_folder(&folder, &at, Owners::Root)
+                });
                 let entries = entries.await.map_err(|error| disk(error.into()))?;
                 let layer = self.write_layer(entries.map_err(layer_failed)?).await?;
                 NodeRecord { layers: vec![layer], config: None, pushed: Vec::new() }

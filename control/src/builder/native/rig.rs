@@ -108,10 +108,7 @@ pub(crate) async fn push_base(served: &Served, motd: &str) -> String {
     let length = std::fs::metadata(BUSYBOX)
         .expect("busybox-static is installed: `make setup` does that")
         .len();
-    let file = |path: &str, content| Entry {
-        path: path.into(),
-        kind: Kind::File { content, executable: true },
-    };
+    let file = |path: &str, content| Entry::new(path, Kind::File { content, executable: true });
     let mut entries = vec![
         file("bin/busybox", layer::Content::File(Path::new(BUSYBOX).to_owned(), length)),
         file("etc/motd", layer::Content::Bytes(motd.as_bytes().into())),
@@ -121,11 +118,11 @@ pub(crate) async fn push_base(served: &Served, motd: &str) -> String {
         ),
     ];
     for folder in ["tmp", "opt", "root", "var", "proc", "sys", "dev", "etc/ssl/certs"] {
-        entries.push(Entry { path: folder.into(), kind: Kind::Folder });
+        entries.push(Entry::new(folder, Kind::Folder));
     }
     for tool in TOOLS {
-        let path = format!("bin/{tool}").into_bytes();
-        entries.push(Entry { path, kind: Kind::Symlink(b"busybox".to_vec()) });
+        let link = Kind::Symlink(b"busybox".to_vec());
+        entries.push(Entry::new(format!("bin/{tool}"), link));
     }
     let path = folder.path().join("layer");
     let written = layer::write(entries, Packing::Gzip, &path).unwrap();

@@ -1,10 +1,6 @@
 //! Runs install scripts on this machine.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use images::plan::{FileContent, Node};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +10,7 @@ use crate::{
     builder::{
         BuildError, LogSink,
         process::{self, Job},
+        scratch::Scratch,
     },
     spawn,
 };
@@ -26,17 +23,6 @@ pub(super) struct Script<'a> {
     pub(super) env: &'a BTreeMap<String, String>,
     pub(super) context: &'a BTreeMap<String, FileContent>,
     pub(super) build_env: &'a BTreeMap<String, String>,
-}
-
-/// Removed with everything in it when dropped.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "a scratch folder of a build stays behind");
-        }
-    }
 }
 
 impl Script<'_> {
