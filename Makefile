@@ -15,7 +15,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium docker-registry:docker-registry skopeo:skopeo busybox-static:busybox buildah:buildah debootstrap:debootstrap
 
-.PHONY: test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench lint fmt deny
+.PHONY: test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-images test-images lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -106,6 +106,17 @@ bench: web build
 	cargo build --release --locked -p control --example proxy_bench
 	python3 tests/bench/bench.py "$(CARGO_TARGET_DIR)/release/atelier" "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
 	    "$(CARGO_TARGET_DIR)/release/examples/proxy_bench" target/bench/main.json
+
+# How fast images are made, beside a warm buildah; as root. JSON below target/bench.
+bench-images: agent
+	cargo build --release --locked -p control --bin atelier --example images_bench
+	python3 tests/bench/images.py "$(CARGO_TARGET_DIR)/release/atelier" "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
+	    "$(CARGO_TARGET_DIR)/release/examples/images_bench" target/bench/images.json
+
+# Registry, layers, builders, and images for real; as root. Part of `make test`.
+test-images: setup
+	cargo test --locked -p control --lib builder::
+	cargo test --locked -p control --test images
 
 # Everything that takes long by nature, in full: thousands of random histories, hundreds of kills, a million files, a file of
 # 5 GiB, and falsified input of each kind for ATELIER_FUZZ_MINUTES (10).

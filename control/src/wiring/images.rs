@@ -17,6 +17,19 @@ use crate::{
     server::{ImageChoice, ImageFactory, RuntimeChoice, ServerError},
 };
 
+/// Where a container that builds sees the bundle; see `builder::buildah`.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Variables by which programs find certificates: of this machine, and therefore not for containers.
+const CERTIFICATES: [&str; 7] = [
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+];
+
 /// The builder, and what its images stand on.
 pub(super) async fn builder(
     instance: &Instance,
@@ -41,8 +54,9 @@ pub(super) async fn builder(
 async fn native(
     instance: &Instance,
     factory: &ImageFactory,
-    build_env: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
 ) -> Result<NativeBuilder, ServerError> {
+    let build_env = for_containers(environment, factory.ca_bundle.is_some());
     let target: Repository = factory.repository.parse().map_err(wrong)?;
     let registry = Registry::open(RegistrySettings {
         plain_http: factory.plain_http.clone(),
@@ -76,10 +90,44 @@ async fn native(
     NativeBuilder::open(settings, registry, runner).map_err(unusable)
 }
 
+/// What install scripts in a container may know of this machine's environment.
+fn for_containers(
+    mut environment: BTreeMap<String, String>,
+    has_bundle: bool,
+) -> BTreeMap<String, String> {
+    for name in CERTIFICATES {
+        environment.remove(name);
+        if has_bundle && name != "SSL_CERT_DIR" {
+            environment.insert(name.to_owned(), BUNDLE.to_owned());
+        }
+    }
+    environment
+}
+
 fn unusable(source: std::io::Error) -> ServerError {
     ServerError::Io { what: "the builder's folder can't be used".into(), source }
 }
 
 fn wrong(error: impl std::error::Error + Send + Sync + 'static) -> ServerError {
     ServerError::Images(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{BUNDLE, for_containers};
+
+    #[test]
+    fn containers_see_no_path_of_this_machine() {
+        let ours =
+            [("PIP_CERT", "/home/me/ca.pem"), ("SSL_CERT_DIR", "/home"), ("PIP_INDEX_URL", "u")];
+        let ours: BTreeMap<String, String> =
+            ours.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let without = for_containers(ours.clone(), false);
+        assert_eq!(without.into_iter().collect::<Vec<_>>(), [("PIP_INDEX_URL".into(), "u".into())]);
+        let with = for_containers(ours, true);
+        assert_eq!((with["PIP_CERT"].as_str(), with["SSL_CERT_FILE"].as_str()), (BUNDLE, BUNDLE));
+        assert!(!with.contains_key("SSL_CERT_DIR") && with["PIP_INDEX_URL"] == "u");
+    }
 }
