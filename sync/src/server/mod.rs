@@ -26,6 +26,7 @@ use crate::{
     reconcile::{Input, Plan, Policy, Times, reconcile},
     request::{Direction, Request},
     side::{Layout, Side, absolute},
+    state::distrusting,
     wire::{PROTOCOL, Pipe, root_name},
 };
 
@@ -66,6 +67,16 @@ struct Run<'a> {
 /// Synchronises. One run a zone at a time: the caller holds the zone. Blocks; ends early when the context is cancelled or the
 /// link is lost, and then what is done is done.
 pub fn run(
+    side: &ServerSide,
+    request: &Request,
+    link: &mut dyn Link,
+    context: &Context,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Outcome, Error> {
+    distrusting(&side.state_dir, || run_once(side, request, link, context, progress))
+}
+
+fn run_once(
     side: &ServerSide,
     request: &Request,
     link: &mut dyn Link,

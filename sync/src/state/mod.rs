@@ -8,6 +8,8 @@ mod blocks;
 mod opening;
 mod record;
 
+pub(crate) use opening::distrusting;
+
 use std::{fs, path::Path};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};

@@ -57,6 +57,22 @@ pub(super) fn open(path: &Path) -> Result<(Database, Mark), Error> {
     Ok((opened.map_err(broken("opened"))?, Mark(mark)))
 }
 
+/// A run, after whose failure with what is remembered the next one looks at every page.
+pub(crate) fn distrusting<T>(
+    folder: &Path,
+    run: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let ended = run();
+    if let Err(Error::State { .. }) = &ended {
+        let mark = folder.join(super::FILE).with_extension("open");
+        // The run's own failure is what is told.
+        if let Err(error) = fs::File::create(&mark) {
+            tracing::warn!(%error, path = %mark.display(), "can't be marked for a look");
+        }
+    }
+    ended
+}
+
 fn open_checked(path: &Path, ended_well: bool) -> Result<Database, DatabaseError> {
     let mut db = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
     if !ended_well {

@@ -16,7 +16,7 @@ use crate::{
     exclusions::Exclusions,
     link::Link,
     side::{Layout, Side, absolute},
-    state::Agreement,
+    state::{Agreement, distrusting},
     trash,
     wire::{self, PROTOCOL, Pipe, StepReader, StepWriter, optional_digest},
 };
@@ -40,6 +40,10 @@ pub struct StudioSide {
 
 /// Serves one run, until the server ends it.
 pub fn serve(side: &StudioSide, link: &mut dyn Link, context: &Context) -> Result<(), Error> {
+    distrusting(&side.state_dir, || serve_once(side, link, context))
+}
+
+fn serve_once(side: &StudioSide, link: &mut dyn Link, context: &Context) -> Result<(), Error> {
     let mut pipe = Pipe::new(link);
     let Body::Hello(hello) = pipe.recv()? else {
         return Err(Error::protocol("no greeting"));
