@@ -54,7 +54,7 @@ pub(crate) type Agreement = std::collections::BTreeMap<RelPath, Option<Entry>>;
 pub(crate) struct State {
     db: Database,
     /// After the database: it is closed first.
-    _mark: opening::Mark,
+    mark: opening::Mark,
 }
 
 fn broken<E: std::error::Error + Send + Sync + 'static>(
@@ -67,9 +67,14 @@ impl State {
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::io("make the folder for what is remembered"))?;
         let (db, mark) = opening::open(&folder.join(FILE))?;
-        let state = Self { db, _mark: mark };
+        let state = Self { db, mark };
         state.make_tables().map_err(broken("opened"))?;
         Ok(state)
+    }
+
+    /// The next one to open it looks at every page.
+    pub(crate) fn distrust(&self) {
+        self.mark.keep();
     }
 
     fn make_tables(&self) -> Result<(), redb::Error> {

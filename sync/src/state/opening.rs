@@ -7,6 +7,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use redb::{Database, DatabaseError};
@@ -18,15 +19,25 @@ use crate::error::Error;
 const CACHE_BYTES: usize = 4 << 20;
 
 /// Lies beside the database while it is open.
-pub(super) struct Mark(PathBuf);
+pub(super) struct Mark {
+    path: PathBuf,
+    keep: AtomicBool,
+}
+
+impl Mark {
+    pub(super) fn keep(&self) {
+        self.keep.store(true, Ordering::Relaxed);
+    }
+}
 
 impl Drop for Mark {
     fn drop(&mut self) {
         // A panic may be the database's own.
         if !std::thread::panicking()
-            && let Err(error) = remove(&self.0)
+            && !self.keep.load(Ordering::Relaxed)
+            && let Err(error) = remove(&self.path)
         {
-            tracing::warn!(%error, path = %self.0.display(), "can't be removed");
+            tracing::warn!(%error, path = %self.path.display(), "can't be removed");
         }
     }
 }
@@ -54,16 +65,16 @@ pub(super) fn open(path: &Path) -> Result<(Database, Mark), Error> {
         }
     };
     remove(&looking).map_err(Error::io(marking))?;
-    Ok((opened.map_err(broken("opened"))?, Mark(mark)))
+    Ok((opened.map_err(broken("opened"))?, Mark { path: mark, keep: AtomicBool::new(false) }))
 }
 
-/// A run, after whose failure with what is remembered the next one looks at every page.
+/// A run, after whose failure the next one looks at every page: what is remembered may be why.
 pub(crate) fn distrusting<T>(
     folder: &Path,
     run: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let ended = run();
-    if let Err(Error::State { .. }) = &ended {
+    if let Err(Error::State { .. } | Error::Protocol { .. }) = &ended {
         let mark = folder.join(super::FILE).with_extension("open");
         // The run's own failure is what is told.
         if let Err(error) = fs::File::create(&mark) {

@@ -84,7 +84,12 @@ fn follow(here: &Side, base: &mut Tree, has_base: bool, pipe: &mut Pipe<'_>) -> 
     loop {
         here.context.cancel.check()?;
         match pipe.recv_or_end()? {
-            None | Some(Body::Done(_)) => return executor.end(),
+            Some(Body::Done(_)) => return executor.end(),
+            None => {
+                // Perhaps for what this side told it.
+                here.state.distrust();
+                return executor.end();
+            }
             Some(Body::Fetch(fetch)) => {
                 let mut out = StepWriter::default();
                 for wanted in fetch.items {

@@ -77,4 +77,11 @@ pub(crate) fn damaged(dice: &mut Dice) {
     }
     pair.sync_with(&settle);
     pair.assert_settled();
+    // And nothing is distrusted after a run that ended well.
+    for state in ["zone.state", "studio.state"] {
+        for item in fs::read_dir(pair.folder.path().join(state)).unwrap() {
+            let name = item.unwrap().file_name();
+            assert!(!name.to_string_lossy().ends_with(".open"), "{state}: {}", name.display());
+        }
+    }
 }
