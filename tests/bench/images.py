@@ -20,7 +20,7 @@ ROUNDS = 5
 def run(*command, **more):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
     if done.returncode != 0:
-        sys.exit(f"bench: {' '.join(map(str, command))} failed: {done.stderr[-2000:]}")
+        sys.exit(f"bench: {' '.join(map(str, command))} failed: {done.stderr[:2000]}")
     return done.stdout
 
 

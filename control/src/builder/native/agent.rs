@@ -1,6 +1,6 @@
 //! The agent's layer: made once for each agent, and put on top of every image.
 
-use std::{fs, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{fs, path::PathBuf, time::SystemTime};
 
 use tokio::sync::Mutex;
 
@@ -38,8 +38,8 @@ impl NativeBuilder {
         }) {
             return Ok(Some(layer.clone()));
         }
-        let bytes: Arc<[u8]> = fs::read(binary).map_err(|error| missing(binary, error))?.into();
-        let program = Kind::File { content: Content::Bytes(bytes), executable: true };
+        let content = Content::File(binary.clone(), metadata.len());
+        let program = Kind::File { content, executable: true };
         let entry = Entry::new(AGENT_PATH, program);
         let layer = self.write_layer(vec![entry]).await?;
         *made = Some((stamp, layer.clone()));
