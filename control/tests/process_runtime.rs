@@ -65,6 +65,7 @@ fn spec(studio: &StudioId, epoch: u64) -> PodSpec {
         image: ImageRef { builder: "prefix".into(), reference: "one".into(), digest: "one".into() },
         agent_env: [("ATELIER_TOKEN".to_owned(), "secret".to_owned())].into(),
         ports: vec![],
+        overrides: serde_json::Value::Null,
         termination_grace: Duration::from_secs(5),
     }
 }

@@ -16,6 +16,9 @@ pub struct LaunchSpec {
     pub starter_files: Vec<StarterFile>,
     /// Ports that have a URL though no entrypoint owns them.
     pub more_ports: Vec<u16>,
+    /// Laid over the pod's own description by strategic merge, in runtimes that have pods. Null: nothing.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub pod: serde_json::Value,
 }
 
 /// A command that the agent launches and supervises. In `command` and `env`, `${NAME}` stands for a variable of the

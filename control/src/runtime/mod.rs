@@ -27,6 +27,8 @@ pub struct PodSpec {
     pub agent_env: BTreeMap<String, String>,
     /// Ports that are reachable from the proxy.
     pub ports: Vec<u16>,
+    /// The template's words about the pod itself, for runtimes that have pods: laid over theirs by strategic merge. Null: none.
+    pub overrides: serde_json::Value,
     /// From SIGTERM to SIGKILL.
     pub termination_grace: Duration,
 }

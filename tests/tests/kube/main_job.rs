@@ -102,3 +102,20 @@ async fn a_pod_that_is_reached_directly_serves_the_same() {
     instance.bring("stop").await;
     instance.until_gone().await;
 }
+
+#[tokio::test]
+async fn a_template_s_and_a_cluster_s_words_about_the_pod_are_laid_over_it() {
+    let mut with_words = blocks();
+    with_words.as_array_mut().unwrap().push(json!({"type": "kubernetes", "pod": {
+        "metadata": {"annotations": {"example.org/team": "a"}},
+        "spec": {"containers": [{"name": "studio", "env": [{"name": "EXTRA", "value": "of the template"}]}]}}}));
+    let of_cluster = json!({"pod": {"spec": {"hostAliases": [{"ip": "192.0.2.7", "hostnames": ["data.example.org"]}]}}});
+    let instance = Instance::with(with_words, of_cluster).await;
+    instance.bring("start").await;
+    assert_eq!(instance.exec("echo $EXTRA").await.0, "of the template\n");
+    assert_eq!(instance.exec("grep -c data.example.org /etc/hosts").await.0, "1\n");
+    let pod = &instance.namespace.ours("pods")[0];
+    assert_eq!(pod["metadata"]["annotations"]["example.org/team"], "a");
+    instance.bring("stop").await;
+    instance.until_gone().await;
+}

@@ -228,6 +228,7 @@ impl Start<'_> {
             image,
             agent_env,
             ports: ports.collect(),
+            overrides: spec.pod.clone(),
             termination_grace: self.reconciler.limits.grace,
         };
         let placement = self.reconciler.runtime.ensure_studio(&pod).await?;

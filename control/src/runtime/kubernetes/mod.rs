@@ -13,6 +13,7 @@
 
 mod cluster;
 mod explain;
+mod merge;
 mod names;
 mod objects;
 mod pod;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{names, pod, settings::Workspace};
+use super::{merge, names, pod, settings::Workspace};
 use crate::runtime::{PodSpec, kubernetes::settings::KubernetesSettings};
 
 /// What all studios of an installation share.
@@ -110,6 +110,15 @@ pub(super) fn claim(context: &Context, spec: &PodSpec) -> Option<Value> {
 
 /// One pod, and one only: the next comes when the last is gone.
 pub(super) fn deployment(context: &Context, spec: &PodSpec) -> Value {
+    let mut template = pod::template(context, spec);
+    // The template's author knows more of this studio than the administrator of the cluster.
+    for overrides in [&context.settings.pod, &spec.overrides] {
+        if overrides.is_object() {
+            merge::merge(&mut template, overrides);
+        }
+    }
+    // By these the pod is found again.
+    merge::merge(&mut template["metadata"]["labels"], &pod::labels(context, spec));
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -119,7 +128,51 @@ pub(super) fn deployment(context: &Context, spec: &PodSpec) -> Value {
             "revisionHistoryLimit": 0,
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": {names::STUDIO: spec.studio}},
-            "template": pod::template(context, spec),
+            "template": template,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::{build::ImageRef, ids::StudioId};
+
+    fn laid_over(of_cluster: Value, of_template: Value) -> Value {
+        let settings = KubernetesSettings { pod: of_cluster, ..KubernetesSettings::default() };
+        let context = Context {
+            installation: "i".into(),
+            namespace: "n".into(),
+            settings,
+            env: BTreeMap::new(),
+        };
+        let spec = PodSpec {
+            studio: StudioId::random(),
+            project: "DEMO".parse().unwrap(),
+            owner: "ann".parse().unwrap(),
+            epoch: 1,
+            image: ImageRef { builder: "b".into(), reference: "r".into(), digest: "d".into() },
+            agent_env: BTreeMap::new(),
+            ports: vec![8000],
+            overrides: of_template,
+            termination_grace: std::time::Duration::from_mins(5),
+        };
+        let mut deployment = deployment(&context, &spec);
+        deployment["spec"]["template"].take()
+    }
+
+    #[test]
+    fn a_template_s_words_come_after_the_cluster_s_and_neither_hides_whose_the_pod_is() {
+        let of_cluster = json!({"spec": {"priorityClassName": "low", "schedulerName": "ours"}});
+        let of_template = json!({"metadata": {"labels": {"team": "a", names::STUDIO: "another"}},
+                                 "spec": {"priorityClassName": "high"}});
+        let template = laid_over(of_cluster, of_template);
+        assert_eq!(template["spec"]["priorityClassName"], "high");
+        assert_eq!(template["spec"]["schedulerName"], "ours");
+        assert_eq!(template["metadata"]["labels"]["team"], "a");
+        assert_ne!(template["metadata"]["labels"][names::STUDIO], "another");
+        assert_eq!(template["spec"]["containers"][0]["name"], names::CONTAINER);
+    }
 }

@@ -53,7 +53,7 @@ pub(super) fn template(context: &Context, spec: &PodSpec) -> Value {
         settings.image_pull_secrets.iter().map(|name| json!({"name": name})).collect();
     json!({
         "metadata": {
-            "labels": pod_labels(context, spec),
+            "labels": labels(context, spec),
             "annotations": {
                 // A new token is a new pod: the one that runs has the old token, which opens nothing any more.
                 names::AGENT: digest(spec),
@@ -74,7 +74,7 @@ pub(super) fn template(context: &Context, spec: &PodSpec) -> Value {
     })
 }
 
-fn pod_labels(context: &Context, spec: &PodSpec) -> Value {
+pub(super) fn labels(context: &Context, spec: &PodSpec) -> Value {
     let mut labels = names::labels(&context.installation, spec);
     if let Some(labels) = labels.as_object_mut() {
         labels.insert(names::EPOCH.into(), json!(spec.epoch.to_string()));

@@ -22,6 +22,8 @@ pub struct KubernetesSettings {
     pub node_selector: BTreeMap<String, String>,
     /// As in a pod.
     pub tolerations: Vec<Value>,
+    /// Laid over every pod by strategic merge: `metadata` and `spec` as in a pod.
+    pub pod: Value,
     /// Names of secrets in the namespace.
     pub image_pull_secrets: Vec<String>,
     /// Addresses (CIDR) of this program: it then reaches studios' ports directly. By default all goes through agents'
@@ -58,6 +60,7 @@ impl Default for KubernetesSettings {
             limits: BTreeMap::new(),
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
+            pod: Value::Null,
             image_pull_secrets: Vec::new(),
             direct_from: None,
             schedule_limit_s: 300,
