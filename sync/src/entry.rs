@@ -88,32 +88,26 @@ impl Entry {
             Self::Folder | Self::Link { .. } => self.clone(),
         }
     }
-}
 
-/// All entries of a side or of the agreed state, folders before what is in them.
-pub type Tree = BTreeMap<RelPath, Entry>;
-
-/// One digest for a whole tree.
-pub(crate) fn tree_digest<'a>(tree: impl IntoIterator<Item = (&'a RelPath, &'a Entry)>) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    for (path, entry) in tree {
-        hasher.update(&(path.as_bytes().len() as u64).to_le_bytes());
-        hasher.update(path.as_bytes());
-        match entry {
-            Entry::Folder => {
+    /// Everything of it, without ambiguity.
+    pub(crate) fn feed(&self, hasher: &mut blake3::Hasher) {
+        match self {
+            Self::Folder => {
                 hasher.update(b"d");
             }
-            Entry::File { size, digest, executable } => {
+            Self::File { size, digest, executable } => {
                 hasher.update(if *executable { b"x" } else { b"f" });
                 hasher.update(&size.to_le_bytes());
                 hasher.update(&digest.0);
             }
-            Entry::Link { target } => {
+            Self::Link { target } => {
                 hasher.update(b"l");
                 hasher.update(&(target.len() as u64).to_le_bytes());
                 hasher.update(target);
             }
         }
     }
-    Digest(*hasher.finalize().as_bytes())
 }
+
+/// Entries of a side or of the agreed state, folders before what is in them.
+pub type Tree = BTreeMap<RelPath, Entry>;

@@ -1,6 +1,6 @@
 //! What is never synchronised: gitignore patterns, without negation.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ffi::OsStr, os::unix::ffi::OsStrExt};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use thiserror::Error;
@@ -54,7 +54,11 @@ impl Exclusions {
 
     /// Whether the path itself matches; its folders are the caller's business, who does not descend into excluded ones.
     pub fn matches(&self, path: &RelPath, is_folder: bool) -> bool {
-        self.0.matched(path.as_path(), is_folder).is_ignore()
+        self.matches_bytes(path.as_bytes(), is_folder)
+    }
+
+    pub(crate) fn matches_bytes(&self, path: &[u8], is_folder: bool) -> bool {
+        !self.0.is_empty() && self.0.matched(OsStr::from_bytes(path), is_folder).is_ignore()
     }
 
     /// Whether the path or a folder above it is excluded.

@@ -1,6 +1,6 @@
 //! Paths that came from somewhere else, proven harmless.
 
-use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt, path::Path};
+use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
 
 use thiserror::Error;
 
@@ -30,7 +30,7 @@ pub enum PathError {
 ///
 /// Ordered by bytes: a folder comes before what is in it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RelPath(Box<[u8]>);
+pub struct RelPath(Arc<[u8]>);
 
 impl RelPath {
     pub fn as_bytes(&self) -> &[u8] {
@@ -43,10 +43,16 @@ impl RelPath {
 
     /// The folder it is in (`None`: the root), and its name there.
     pub fn split(&self) -> (Option<Self>, &[u8]) {
+        let (folder, name) = self.parts();
+        (folder.map(|folder| Self(folder.into())), name)
+    }
+
+    /// The same, without a copy.
+    pub(crate) fn parts(&self) -> (Option<&[u8]>, &[u8]) {
         match self.0.iter().rposition(|&byte| byte == b'/') {
             Some(at) => {
                 let (folder, name) = self.0.split_at(at);
-                (Some(Self(folder.into())), name.strip_prefix(b"/").unwrap_or(name))
+                (Some(folder), name.strip_prefix(b"/").unwrap_or(name))
             }
             None => (None, &self.0),
         }
@@ -87,6 +93,44 @@ impl RelPath {
                 Self::try_from(bytes.as_slice())
             }
         }
+    }
+}
+
+impl RelPath {
+    /// Of bytes that [`Joined`] put together from a folder's path and a name that the file system gave.
+    pub(crate) fn joined(bytes: &[u8]) -> Self {
+        debug_assert!(Self::try_from(bytes).is_ok(), "{}", bytes.escape_ascii());
+        Self(bytes.into())
+    }
+
+    /// The one way in which a path from the file system can be wrong.
+    pub(crate) const fn check_length(bytes: &[u8]) -> Result<(), PathError> {
+        if bytes.len() > LONGEST_PATH {
+            return Err(PathError::Long { bytes: bytes.len() });
+        }
+        Ok(())
+    }
+}
+
+/// Paths of names in one folder, one after the other in the same place.
+pub(crate) struct Joined {
+    bytes: Vec<u8>,
+    folder: usize,
+}
+
+impl Joined {
+    pub(crate) fn new(folder: Option<&RelPath>) -> Self {
+        let mut bytes = folder.map(|folder| folder.as_bytes().to_vec()).unwrap_or_default();
+        if folder.is_some() {
+            bytes.push(b'/');
+        }
+        Self { folder: bytes.len(), bytes }
+    }
+
+    pub(crate) fn with(&mut self, name: &[u8]) -> &[u8] {
+        self.bytes.truncate(self.folder);
+        self.bytes.extend_from_slice(name);
+        &self.bytes
     }
 }
 

@@ -83,3 +83,13 @@ pub(crate) enum Ended {
     /// The reason is for people.
     Skipped(String),
 }
+
+impl Operation {
+    /// Content that would have to come from the other side.
+    pub(crate) const fn bytes(&self) -> u64 {
+        match &self.action {
+            Action::PutFile { entry, source: Source::Peer(_), .. } => entry.size(),
+            _ => 0,
+        }
+    }
+}

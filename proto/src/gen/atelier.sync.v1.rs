@@ -120,7 +120,7 @@ pub struct Stream {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Step {
-    #[prost(oneof = "step::What", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "step::What", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub what: ::core::option::Option<step::What>,
 }
 /// Nested message and enum types in `Step`.
@@ -152,6 +152,9 @@ pub mod step {
         /// Server → studio: make what came durable and visible, and answer with Results.
         #[prost(bool, tag = "9")]
         Commit(bool),
+        /// As `end`, where the entry is the one that was listed or announced.
+        #[prost(bool, tag = "10")]
+        Complete(bool),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -261,7 +264,8 @@ pub mod result {
         }
     }
 }
-/// Server → studio: the agreed state changed by this. The studio records it and answers Done.
+/// Server → studio: the agreed state changed. What the studio listed, and each operation (but SetExecutable) that it carried out
+/// since, is agreed unless this says otherwise. The studio records it and answers Done.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Agreed {
     #[prost(message, repeated, tag = "1")]
@@ -270,9 +274,9 @@ pub struct Agreed {
     pub gone: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     #[prost(bool, tag = "3")]
     pub last: bool,
-    /// Of the whole agreed state, with the last message.
-    #[prost(bytes = "bytes", tag = "4")]
-    pub base: ::prost::bytes::Bytes,
+    /// Not agreed, although listed or carried out: what was agreed there before still is.
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub except: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Done {}

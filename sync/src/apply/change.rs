@@ -53,14 +53,18 @@ impl Applier<'_> {
                 });
             }
         };
+        let expected = self.expected(path)?;
         let done = match ready {
             Ready::MakeFolder => self.make_folder(path, &folder, name),
-            Ready::Delete => self.delete(path, &folder, name),
-            Ready::SetExecutable(executable) => self.set_executable(path, executable),
+            Ready::Delete => self.delete(path, &folder, name, expected),
+            Ready::SetExecutable(executable) => {
+                let entry = self.side.saw(path)?.map(|seen| seen.entry);
+                self.set_executable(path, executable, expected, entry)
+            }
             Ready::PutFile(staged) => {
                 let Staged { name: staged_name, entry, blocks, file } = staged;
                 drop(file);
-                let done = self.put(path, &folder, name, &staged_name, Some(&entry));
+                let done = self.put(path, (&folder, name), &staged_name, &entry, expected);
                 if let (Ok(Ended::Done), Some(blocks), Some(digest)) =
                     (&done, &blocks, entry.digest())
                 {
@@ -75,7 +79,7 @@ impl Applier<'_> {
                 let staged = self.side.place.new_name();
                 let made = self.side.fs().make_link(self.side.stage(), staged.as_bytes(), &target);
                 let done = made.and_then(|()| {
-                    self.put(path, &folder, name, &staged, Some(&Entry::Link { target }))
+                    self.put(path, (&folder, name), &staged, &Entry::Link { target }, expected)
                 });
                 if !matches!(done, Ok(Ended::Done)) {
                     self.unstage(&staged)?;
@@ -99,24 +103,35 @@ impl Applier<'_> {
             Err(error) => return Err(error),
         }
         let found = look_in(folder.as_fd(), name)?;
-        self.note(path, found, None);
+        self.note(path, found, Some(Entry::Folder));
         Ok(Ended::Done)
     }
 
-    fn set_executable(&mut self, path: &RelPath, executable: bool) -> io::Result<Ended> {
+    fn set_executable(
+        &mut self,
+        path: &RelPath,
+        executable: bool,
+        expected: Option<Found>,
+        entry: Option<Entry>,
+    ) -> io::Result<Ended> {
         let file = self.side.root.file(path)?;
-        if Some(Found::of(&fstat(&file)?)) != self.expected(path) {
+        if Some(Found::of(&fstat(&file)?)) != expected {
             return Ok(Ended::Changed);
         }
         self.side.fs().set_executable(&file, executable)?;
         let found = Found::of(&fstat(&file)?);
-        let entry = self.side.seen.entries.get(path).map(|seen| seen.entry.clone());
         self.note(path, Some(found), entry.map(|entry| entry.with_executable(executable)));
         Ok(Ended::Done)
     }
 
-    fn delete(&mut self, path: &RelPath, folder: &OwnedFd, name: &[u8]) -> io::Result<Ended> {
-        let Some(expected) = self.expected(path) else { return Ok(Ended::Changed) };
+    fn delete(
+        &mut self,
+        path: &RelPath,
+        folder: &OwnedFd,
+        name: &[u8],
+        expected: Option<Found>,
+    ) -> io::Result<Ended> {
+        let Some(expected) = expected else { return Ok(Ended::Changed) };
         let Some(there) = look_in(folder.as_fd(), name)? else {
             self.note(path, None, None);
             return Ok(Ended::Done);
@@ -165,12 +180,11 @@ impl Applier<'_> {
     fn put(
         &mut self,
         path: &RelPath,
-        folder: &OwnedFd,
-        name: &[u8],
+        (folder, name): (&OwnedFd, &[u8]),
         staged: &str,
-        entry: Option<&Entry>,
+        entry: &Entry,
+        expected: Option<Found>,
     ) -> io::Result<Ended> {
-        let expected = self.expected(path);
         let there = look_in(folder.as_fd(), name)?;
         if there != expected {
             return Ok(Ended::Changed);
@@ -193,7 +207,7 @@ impl Applier<'_> {
             }
         }
         let found = look_in(folder.as_fd(), name)?;
-        self.note(path, found, entry.cloned());
+        self.note(path, found, Some(entry.clone()));
         Ok(Ended::Done)
     }
 

@@ -18,7 +18,7 @@ use std::{
 
 use crate::{
     RelPath, entry::Entry, error::Error, fs::Found, index::Known, plan::Ended, side::Side,
-    transfer::Staged,
+    state::Updates, transfer::Staged,
 };
 
 /// Up to so many files or folders are flushed one by one; more by flushing the file system.
@@ -49,7 +49,7 @@ pub(crate) struct Applier<'a> {
     /// What this run made of paths; before what the scan saw.
     made: BTreeMap<RelPath, Option<Found>>,
     /// For the index.
-    known: Vec<(RelPath, Known)>,
+    known: Vec<(RelPath, Option<Known>)>,
     /// Conflict copies of what somebody wrote in the last moment.
     displaced: Vec<RelPath>,
     /// What is staged at this moment is a user's file.
@@ -75,10 +75,10 @@ impl<'a> Applier<'a> {
     }
 
     /// What should be at a path.
-    pub(crate) fn expected(&self, path: &RelPath) -> Option<Found> {
+    pub(crate) fn expected(&self, path: &RelPath) -> Result<Option<Found>, Error> {
         match self.made.get(path) {
-            Some(made) => *made,
-            None => self.side.seen.entries.get(path).map(|seen| seen.found),
+            Some(made) => Ok(*made),
+            None => Ok(self.side.saw(path)?.map(|seen| seen.found)),
         }
     }
 
@@ -124,10 +124,10 @@ impl<'a> Applier<'a> {
         Ok(ended)
     }
 
-    /// Saves the next look at what was made from reading it.
-    pub(crate) fn remember(&mut self) -> Result<(), Error> {
-        let known = std::mem::take(&mut self.known);
-        if known.is_empty() { Ok(()) } else { self.side.remember(known) }
+    /// What is to be remembered of what was made: it saves the next look from reading it.
+    pub(crate) fn known(&mut self) -> Result<Updates, Error> {
+        let made = std::mem::take(&mut self.known);
+        if made.is_empty() { Ok(Updates::new()) } else { self.side.known(made) }
     }
 
     /// Conflict copies of what somebody wrote in the last moment.
@@ -171,9 +171,18 @@ impl<'a> Applier<'a> {
 
     /// Remembers what is at a path now.
     fn note(&mut self, path: &RelPath, found: Option<Found>, entry: Option<Entry>) {
-        if let (Some(found), Some(entry @ Entry::File { .. })) = (found, entry) {
-            self.known.push((path.clone(), Known { entry, stamp: found.stamp, racy: true }));
-        }
+        let known = match (found, entry) {
+            (None, _) => Some(None),
+            (Some(found), Some(Entry::Folder)) => {
+                let stamp = found.stamp.of_folder();
+                Some(Some(Known { entry: Entry::Folder, stamp, racy: false }))
+            }
+            (Some(found), Some(entry)) => {
+                Some(Some(Known { entry, stamp: found.stamp, racy: true }))
+            }
+            (Some(_), None) => None,
+        };
+        self.known.extend(known.map(|known| (path.clone(), known)));
         self.made.insert(path.clone(), found);
     }
 }

@@ -12,7 +12,7 @@ mod stamp;
 
 pub use fault::{Fault, FaultyFileSystem};
 pub use real::RealFileSystem;
-pub(crate) use root::{Found, Root, RootIdentity, is_absent, look_in, names};
+pub(crate) use root::{Found, Root, RootIdentity, is_absent, look_in, names, read_link_in};
 pub(crate) use stamp::{Stamp, What};
 
 use std::{fs::File, io, os::fd::BorrowedFd, time::Duration};

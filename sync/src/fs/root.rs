@@ -1,7 +1,6 @@
 //! Below one folder, and never outside it.
 
 use std::{
-    ffi::CString,
     fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -9,7 +8,9 @@ use std::{
 };
 
 use rustix::{
-    fs::{self as sys, AtFlags, Dir, Mode, OFlags, ResolveFlags, Stat, StatxFlags, statx},
+    fs::{
+        self as sys, AtFlags, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat, StatxFlags, statx,
+    },
     io::Errno,
 };
 
@@ -22,6 +23,9 @@ use crate::RelPath;
 const ATTEMPTS: usize = 64;
 /// `OVERLAYFS_SUPER_MAGIC`.
 const OVERLAY: sys::FsWord = 0x794c_7630;
+
+/// Of a folder's names, that the kernel gives at once.
+const LISTING_BYTES: usize = 16 << 10;
 
 /// A folder and everything below it.
 #[derive(Debug)]
@@ -98,14 +102,6 @@ impl Root {
         }
     }
 
-    /// A link's text.
-    pub(crate) fn link(&self, path: &RelPath) -> io::Result<Box<[u8]>> {
-        let (folder, name) = path.split();
-        let folder = self.folder(folder.as_ref())?;
-        let target = sys::readlinkat(&folder, name, Vec::new())?;
-        Ok(target.into_bytes().into())
-    }
-
     /// A folder and the names in it, sorted by bytes.
     pub(crate) fn list(&self, path: Option<&RelPath>) -> io::Result<(OwnedFd, Vec<Vec<u8>>)> {
         let folder = self.folder(path)?;
@@ -153,6 +149,11 @@ pub(crate) fn look_in(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<
     }
 }
 
+/// A link's text.
+pub(crate) fn read_link_in(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<Box<[u8]>> {
+    Ok(sys::readlinkat(folder, name, Vec::new())?.into_bytes().into())
+}
+
 /// Nothing is there, or what should be a folder on the way is none.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
@@ -162,10 +163,12 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
 
 /// Without `.` and `..`, sorted.
 pub(crate) fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
+    sys::seek(folder, SeekFrom::Start(0))?;
+    let mut buffer = Vec::with_capacity(LISTING_BYTES);
+    let mut items = RawDir::new(folder, buffer.spare_capacity_mut());
     let mut names: Vec<Vec<u8>> = Vec::new();
-    for item in Dir::read_from(folder)? {
-        let name: CString = item?.file_name().to_owned();
-        let name = name.into_bytes();
+    while let Some(item) = items.next() {
+        let name = item?.file_name().to_bytes().to_vec();
         if name != b"." && name != b".." {
             names.push(name);
         }

@@ -4,7 +4,7 @@ use rustix::fs::{FileType, Stat};
 
 /// A file's marks without its content. Equal marks mean the same content, unless the change was so recent that the file
 /// system's clock had not moved on (see the index).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Stamp {
     pub size: u64,
     pub mtime_ns: i64,
@@ -46,6 +46,11 @@ impl Stamp {
     /// Still the same after a rename, which moves the time of status change on most file systems.
     pub(crate) fn same_but_renamed(&self, other: &Self) -> bool {
         Self { ctime_ns: 0, ..*self } == Self { ctime_ns: 0, ..*other }
+    }
+
+    /// Of a folder, which changes with all that is put into it, only what names it.
+    pub(crate) fn of_folder(&self) -> Self {
+        Self { inode: self.inode, device: self.device, ..Self::default() }
     }
 
     pub(crate) fn modified_ms(&self) -> i64 {

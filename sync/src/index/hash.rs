@@ -15,6 +15,7 @@ use crate::{
 /// How often a file that changes while it is read is read again.
 pub(crate) const READ_ATTEMPTS: usize = 3;
 const BUFFER_BYTES: usize = 256 << 10;
+const SMALLEST_BUFFER_BYTES: usize = 4 << 10;
 
 /// What reading a file gave.
 pub(super) enum Hashed {
@@ -28,9 +29,11 @@ pub(super) fn stamp(file: &File) -> io::Result<Found> {
 }
 
 /// Hashes a file whose stamp is the same before and after.
-pub(super) fn hash(file: &File, cancel: &CancelFlag) -> Result<Hashed, Error> {
+pub(super) fn hash(file: &File, size_hint: u64, cancel: &CancelFlag) -> Result<Hashed, Error> {
     let read = Error::io("read a file");
-    let mut buffer = vec![0; BUFFER_BYTES];
+    // One byte more than expected: so the end is seen at once.
+    let room = usize::try_from(size_hint).unwrap_or(usize::MAX).saturating_add(1);
+    let mut buffer = vec![0; room.clamp(SMALLEST_BUFFER_BYTES, BUFFER_BYTES)];
     let mut go = || -> Result<Result<Hashed, io::Error>, Error> {
         for _ in 0..READ_ATTEMPTS {
             let before = match stamp(file) {

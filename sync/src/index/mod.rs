@@ -5,9 +5,11 @@
 //! too). Folders that can't be read make everything below them *unknown*, which is not the same as gone.
 
 mod hash;
+mod queue;
 mod scan;
+mod visit;
 
-pub(crate) use scan::{Scan, Unknown, scan};
+pub(crate) use scan::{Scan, Scanned, Scanning, Unknown, scan};
 
 use crate::{entry::Entry, fs::Stamp};
 

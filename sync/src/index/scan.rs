@@ -1,15 +1,11 @@
-//! Looking at everything below a root.
+//! Looking at everything below a root, with several threads, beside what is remembered of it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    os::fd::AsFd,
-};
+use std::collections::BTreeMap;
 
 use super::{
-    Known, RESERVED,
-    hash::{Hashed, hash},
-    is_racy,
+    Known,
+    queue::{Queue, Task},
+    visit::Visitor,
 };
 use crate::{
     RelPath,
@@ -17,12 +13,12 @@ use crate::{
     entry::Entry,
     error::Error,
     exclusions::Exclusions,
-    fs::{Found, Root, Stamp, What, is_absent, look_in},
-    state::IndexReader,
+    fs::{Found, Root, Stamp, What},
+    state::{Memory, Updates},
 };
 
-/// Folders within folders that are looked at.
-const DEEPEST: usize = 512;
+/// Most threads of one scan.
+const MOST_THREADS: usize = 4;
 
 /// An entry that is there now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +33,25 @@ impl Scanned {
     }
 }
 
+impl From<Known> for Scanned {
+    fn from(known: Known) -> Self {
+        let what = match known.entry {
+            Entry::Folder => What::Folder,
+            Entry::File { .. } => What::File,
+            Entry::Link { .. } => What::Link,
+        };
+        Self { entry: known.entry, found: Found { what, stamp: known.stamp } }
+    }
+}
+
+/// What is there now, and what was agreed on: two different things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// `None`: nothing.
+    pub now: Option<Scanned>,
+    pub agreed: Option<Entry>,
+}
+
 /// Why something is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unknown {
@@ -49,188 +64,86 @@ pub(crate) struct Unknown {
 /// What a scan saw.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    pub entries: BTreeMap<RelPath, Scanned>,
+    /// Everything that is not as it was agreed.
+    pub differences: BTreeMap<RelPath, Difference>,
     /// Neither these nor what is below them can be told; with the reason for people.
     pub unknown: BTreeMap<RelPath, Unknown>,
-    /// What the index has to learn.
-    pub learned: Vec<(RelPath, Option<Known>)>,
+    /// What has to be remembered.
+    pub learned: Updates,
+    pub entries: u64,
 }
 
-struct Scanner<'a> {
-    root: &'a Root,
-    index: &'a IndexReader,
-    exclusions: &'a Exclusions,
+/// What a scan works with.
+#[derive(Clone, Copy)]
+pub(crate) struct Scanning<'a> {
+    pub root: &'a Root,
+    pub memory: &'a Memory,
+    pub exclusions: &'a Exclusions,
+    /// Whether what was agreed counts: else everything that is there is a difference.
+    pub is_agreed: bool,
     /// The file system's clock when the scan began.
-    now_ns: i64,
-    cancel: &'a CancelFlag,
-    /// Folders that are to be looked into.
-    waiting: Vec<RelPath>,
-    seen: Scan,
+    pub now_ns: i64,
+    pub cancel: &'a CancelFlag,
 }
 
 /// Looks at everything; only the root itself must be readable.
-pub(crate) fn scan(
-    root: &Root,
-    index: &IndexReader,
-    exclusions: &Exclusions,
-    now_ns: i64,
-    cancel: &CancelFlag,
-) -> Result<Scan, Error> {
-    let mut scanner = Scanner {
-        root,
-        index,
-        exclusions,
-        now_ns,
-        cancel,
-        waiting: Vec::new(),
-        seen: Scan::default(),
-    };
-    scanner.folder(None).map_err(Error::io("read the folder that is synchronised"))??;
-    while let Some(folder) = scanner.waiting.pop() {
-        cancel.check()?;
-        if folder.ancestors().count() >= DEEPEST {
-            scanner.unknown(folder, format!("it is more than {DEEPEST} folders deep"));
-            continue;
+pub(crate) fn scan(scanning: Scanning<'_>) -> Result<Scan, Error> {
+    let queue = Queue::new(Task::Folder(None));
+    let threads =
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_THREADS);
+    let parts: Vec<Result<Part, Error>> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| work(scanning, &queue))).collect();
+        let mine = work(scanning, &queue);
+        let others = others.into_iter().map(|other| match other.join() {
+            Ok(part) => part,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        std::iter::once(mine).chain(others).collect()
+    });
+    let mut seen = Scan::default();
+    let mut vanished = Vec::new();
+    for part in parts {
+        let part = part?;
+        if seen.differences.is_empty() {
+            seen.differences = part.scan.differences;
+        } else {
+            seen.differences.extend(part.scan.differences);
         }
-        match scanner.folder(Some(&folder)) {
-            Ok(done) => done?,
-            // Gone since it was listed.
-            Err(error) if is_absent(&error) => {
-                scanner.seen.entries.remove(&folder);
+        seen.unknown.extend(part.scan.unknown);
+        seen.learned.extend(part.scan.learned);
+        seen.entries += part.scan.entries;
+        vanished.extend(part.vanished);
+    }
+    for path in vanished {
+        let agreed = if scanning.is_agreed { scanning.memory.agreed(&path)? } else { None };
+        seen.entries -= 1;
+        match agreed {
+            Some(agreed) => {
+                seen.differences.insert(path, Difference { now: None, agreed: Some(agreed) });
             }
-            Err(error) => {
-                scanner.unknown(folder, format!("the folder can't be read: {error}"));
-            }
+            None => drop(seen.differences.remove(&path)),
         }
     }
-    scanner.forget_gone()?;
-    Ok(scanner.seen)
+    Ok(seen)
 }
 
-impl Scanner<'_> {
-    /// Looks at what is in one folder. The outer error is the folder's own.
-    fn folder(&mut self, folder: Option<&RelPath>) -> io::Result<Result<(), Error>> {
-        let (fd, names) = self.root.list(folder)?;
-        for name in names {
-            if folder.is_none() && name == RESERVED {
-                continue;
-            }
-            let path = match RelPath::in_folder(folder, &name) {
-                Ok(path) => path,
-                Err(error) => {
-                    // It can't be named to the other side: the folder it is in is not complete.
-                    if let Some(folder) = folder {
-                        let reason = format!("{}: {error}", String::from_utf8_lossy(&name));
-                        self.unknown(folder.clone(), reason);
-                    }
-                    continue;
-                }
-            };
-            match look_in(fd.as_fd(), &name) {
-                Ok(Some(found)) => {
-                    if let Err(error) = self.found(path, found) {
-                        return Ok(Err(error));
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => self.unknown(path, format!("it can't be looked at: {error}")),
-            }
-        }
-        Ok(Ok(()))
-    }
+/// What one thread saw.
+#[derive(Default)]
+pub(super) struct Part {
+    pub scan: Scan,
+    /// Folders that were gone when they were opened.
+    pub vanished: Vec<RelPath>,
+}
 
-    fn found(&mut self, path: RelPath, found: Found) -> Result<(), Error> {
-        self.cancel.check()?;
-        if self.exclusions.matches(&path, found.what == What::Folder) {
-            return Ok(());
-        }
-        let known = self.index.get(&path)?;
-        let trusted = known.as_ref().filter(|known| known.stamp == found.stamp && !known.racy);
-        let (entry, found) = match found.what {
-            What::Folder => {
-                self.waiting.push(path.clone());
-                (Entry::Folder, found)
-            }
-            What::Special(special) => {
-                let reason = format!("{} is not synchronised", special.name());
-                self.seen.unknown.insert(path, Unknown { reason, special: true });
-                return Ok(());
-            }
-            What::Link => match self.root.link(&path) {
-                Ok(target) => (Entry::Link { target }, found),
-                Err(error) if is_absent(&error) => return Ok(()),
-                Err(error) => {
-                    self.unknown(path, format!("the link can't be read: {error}"));
-                    return Ok(());
-                }
-            },
-            What::File => match trusted.map(|known| &known.entry) {
-                Some(entry @ Entry::File { .. }) => (entry.clone(), found),
-                _ => match self.read(&path)? {
-                    Some(read) => read,
-                    None => return Ok(()),
-                },
-            },
-        };
-        if found.what == What::File {
-            let fresh = Known {
-                entry: entry.clone(),
-                stamp: found.stamp,
-                racy: is_racy(&found.stamp, self.now_ns),
-            };
-            if known.as_ref() != Some(&fresh) {
-                self.seen.learned.push((path.clone(), Some(fresh)));
-            }
-        }
-        self.seen.entries.insert(path, Scanned { entry, found });
-        Ok(())
-    }
-
-    /// Hashes a file; `None` when it is gone or unknown.
-    fn read(&mut self, path: &RelPath) -> Result<Option<(Entry, Found)>, Error> {
-        let file = match self.root.file(path) {
-            Ok(file) => file,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => {
-                self.unknown(path.clone(), format!("the file can't be opened: {error}"));
-                return Ok(None);
-            }
-        };
-        match hash(&file, self.cancel) {
-            Ok(Hashed::Stable(digest, stamp)) => {
-                let entry = Entry::File { size: stamp.size, digest, executable: stamp.executable };
-                Ok(Some((entry, Found { what: What::File, stamp })))
-            }
-            Ok(Hashed::Busy) => {
-                self.unknown(path.clone(), "it changed while it was read".to_owned());
-                Ok(None)
-            }
-            Err(Error::Cancelled) => Err(Error::Cancelled),
-            Err(error) => {
-                self.unknown(path.clone(), error.chain());
-                Ok(None)
-            }
+fn work(scanning: Scanning<'_>, queue: &Queue) -> Result<Part, Error> {
+    let mut visitor = Visitor::new(scanning, queue);
+    while let Some(task) = queue.next() {
+        let done = visitor.visit(task);
+        queue.done();
+        if let Err(error) = done {
+            queue.end();
+            return Err(error);
         }
     }
-
-    fn unknown(&mut self, path: RelPath, reason: String) {
-        self.seen.unknown.insert(path, Unknown { reason, special: false });
-    }
-
-    /// The index forgets what is no more there; not what could not be looked at.
-    fn forget_gone(&mut self) -> Result<(), Error> {
-        let unknown: BTreeSet<&RelPath> = self.seen.unknown.keys().collect();
-        let mut gone = Vec::new();
-        for path in self.index.paths()? {
-            let there = self.seen.entries.contains_key(&path)
-                || unknown.contains(&path)
-                || (!unknown.is_empty()
-                    && path.ancestors().any(|folder| unknown.contains(&folder)));
-            if !there {
-                gone.push((path, None));
-            }
-        }
-        self.seen.learned.extend(gone);
-        Ok(())
-    }
+    Ok(visitor.part)
 }

@@ -6,7 +6,7 @@ use super::{Input, Plan};
 use crate::{
     RelPath,
     apply::{conflict_name, copy_prefix},
-    entry::{Digest, Entry},
+    entry::Entry,
     outcome::{Conflict, ConflictKind, ConflictToken, Version},
     plan::{Action, Operation, Phase, Side, Source},
     request::{Keep, OnConflict},
@@ -162,11 +162,13 @@ fn version(
 
 pub(crate) fn token(server: Option<&Entry>, studio: Option<&Entry>) -> ConflictToken {
     let mut hasher = blake3::Hasher::new();
-    let nothing = RelPath::try_from("-").expect("a path");
     for entry in [server, studio] {
-        let one = entry.map(|entry| (&nothing, entry));
-        let Digest(digest) = crate::entry::tree_digest(one);
-        hasher.update(&digest);
+        match entry {
+            Some(entry) => entry.feed(&mut hasher),
+            None => {
+                hasher.update(b"-");
+            }
+        }
     }
     let mut token = [0; 16];
     hasher.finalize_xof().fill(&mut token);

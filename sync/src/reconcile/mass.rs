@@ -16,9 +16,7 @@ const SOME: usize = 2;
 
 /// Puts the question into the plan; answers the side that lost files.
 pub(super) fn question(input: &Input<'_>, plan: &mut Plan) -> Option<Side> {
-    let files =
-        |tree: &crate::entry::Tree| tree.values().filter(|entry| !entry.is_folder()).count();
-    let of = files(input.base);
+    let of = usize::try_from(input.counts.base).unwrap_or(usize::MAX);
     for lost_by in [Side::Studio, Side::Server] {
         let deleting = plan.operations(lost_by.other());
         let gone: Vec<_> = deleting
@@ -37,7 +35,7 @@ pub(super) fn question(input: &Input<'_>, plan: &mut Plan) -> Option<Side> {
             .iter()
             .filter(|(_, entry)| entry.digest().is_none_or(|digest| !there.contains(&digest)))
             .count();
-        let emptied = of >= SOME && files(input.tree(lost_by)) == 0;
+        let emptied = of >= SOME && input.files(lost_by) == 0;
         if emptied || (deletions > FEW && deletions * 2 > of) {
             plan.questions.push(MassDeletion { lost_by, deletions, of });
             return Some(lost_by);

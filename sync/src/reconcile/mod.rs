@@ -9,6 +9,8 @@ mod decide;
 mod mass;
 mod sources;
 
+pub(crate) use sources::{Sources, wanted};
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -24,16 +26,25 @@ use crate::{
     state::Agreement,
 };
 
-/// Everything that a decision depends on.
+/// Everything that a decision depends on. The trees hold every path that is not the same in all three, and may hold others.
 pub(crate) struct Input<'a> {
     pub base: &'a Tree,
     pub server: &'a Tree,
     pub studio: &'a Tree,
+    pub counts: Counts,
     pub times: &'a Times,
     /// Nothing is known of these nor of what is below them, on either side.
     pub unknown: &'a BTreeSet<RelPath>,
     pub exclusions: &'a Exclusions,
     pub policy: &'a Policy,
+}
+
+/// Entries that are no folders, of the whole trees.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub base: u64,
+    pub server: u64,
+    pub studio: u64,
 }
 
 /// When files were modified, for people; in milliseconds since 1970.
@@ -100,6 +111,13 @@ impl Input<'_> {
         }
     }
 
+    fn files(&self, side: Side) -> u64 {
+        match side {
+            Side::Server => self.counts.server,
+            Side::Studio => self.counts.studio,
+        }
+    }
+
     fn modified_ms(&self, side: Side, path: &RelPath) -> i64 {
         let times = match side {
             Side::Server => &self.times.server,
@@ -131,7 +149,6 @@ pub(crate) fn reconcile(input: &Input<'_>) -> Plan {
                 }
             })
         });
-        sources::find(input.tree(side), plan.operations(side));
     }
     plan.conflicts.sort_by(|a, b| a.path.cmp(&b.path));
     plan

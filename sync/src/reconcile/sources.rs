@@ -1,52 +1,77 @@
 //! Contents that a side has already, under another path: renamed and copied files don't travel.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
     RelPath,
-    entry::{Digest, Entry, Tree},
+    entry::{Digest, Entry},
     plan::{Action, Operation, Phase, Source},
 };
 
-/// Below this asking costs as much as sending.
-const SMALLEST_BYTES: u64 = 1;
+/// Contents that would have to come from the other side.
+pub(crate) fn wanted(operations: &[Operation]) -> HashSet<Digest> {
+    operations.iter().filter_map(digest).collect()
+}
 
-/// Points operations to local sources. They are carried out in order: so a source must still be there when its copy is made.
-pub(super) fn find(tree: &Tree, operations: &mut [Operation]) {
-    let is_wanted = |operation: &Operation| matches!(&operation.action, Action::PutFile { source: Source::Peer(_), entry, .. } if entry.size() >= SMALLEST_BYTES);
-    if !operations.iter().any(is_wanted) {
-        return;
+fn digest(operation: &Operation) -> Option<Digest> {
+    match &operation.action {
+        Action::PutFile { source: Source::Peer(_), entry, .. } if entry.size() > 0 => {
+            entry.digest()
+        }
+        _ => None,
     }
-    let changed: BTreeSet<RelPath> = operations
-        .iter()
-        .filter(|operation| operation.action != Action::Delete)
-        .map(|operation| operation.path.clone())
-        .collect();
-    let deleted: BTreeSet<RelPath> = operations
-        .iter()
-        .filter(|operation| operation.action == Action::Delete)
-        .map(|operation| operation.path.clone())
-        .collect();
-    // A content that stays is the better source: it is good in every phase.
-    let mut sources: HashMap<Digest, (&RelPath, bool)> = HashMap::new();
-    for (path, entry) in tree {
-        if let Entry::File { digest, .. } = entry
-            && !changed.contains(path)
-        {
-            let stays = !deleted.contains(path);
-            let known = sources.entry(*digest).or_insert((path, stays));
-            if stays && !known.1 {
-                *known = (path, true);
-            }
+}
+
+/// Where a side has wanted contents.
+pub(crate) struct Sources<'a> {
+    wanted: &'a HashSet<Digest>,
+    changed: BTreeSet<RelPath>,
+    deleted: BTreeSet<RelPath>,
+    /// With the first path, and whether it stays: what does is the better source, good in every phase.
+    found: HashMap<Digest, (RelPath, bool)>,
+}
+
+impl<'a> Sources<'a> {
+    pub(crate) fn new(wanted: &'a HashSet<Digest>, operations: &[Operation]) -> Self {
+        let paths = |deleted: bool| {
+            operations
+                .iter()
+                .filter(|operation| (operation.action == Action::Delete) == deleted)
+                .map(|operation| operation.path.clone())
+                .collect()
+        };
+        Self { wanted, changed: paths(false), deleted: paths(true), found: HashMap::new() }
+    }
+
+    /// The side has this there.
+    pub(crate) fn add(&mut self, path: &RelPath, entry: &Entry) {
+        let Some(digest) = entry.digest().filter(|digest| self.wanted.contains(digest)) else {
+            return;
+        };
+        if self.changed.contains(path) {
+            return;
+        }
+        let stays = !self.deleted.contains(path);
+        match self.found.get(&digest) {
+            Some((_, known_stays)) if *known_stays || !stays => {}
+            _ => drop(self.found.insert(digest, (path.clone(), stays))),
         }
     }
-    for operation in operations.iter_mut().filter(|operation| is_wanted(operation)) {
-        let late = operation.phase == Phase::Late;
-        if let Action::PutFile { entry, source, .. } = &mut operation.action
-            && let Some((path, stays)) = entry.digest().and_then(|digest| sources.get(&digest))
-            && (*stays || !late)
-        {
-            *source = Source::Local((*path).clone());
+
+    /// Points operations to local sources. They are carried out in order: so a source must still be there when its copy is
+    /// made.
+    pub(crate) fn point(&self, operations: &mut [Operation]) {
+        for operation in operations {
+            let late = operation.phase == Phase::Late;
+            let Some((path, stays)) = digest(operation).and_then(|digest| self.found.get(&digest))
+            else {
+                continue;
+            };
+            if let Action::PutFile { source, .. } = &mut operation.action
+                && (*stays || !late)
+            {
+                *source = Source::Local(path.clone());
+            }
         }
     }
 }

@@ -1,24 +1,28 @@
 //! Recording what both sides have now.
+//!
+//! Most of it needs no words: what the studio listed, and what it did since, is agreed unless the server says otherwise.
 
 use proto::sync::v1::{self as pb, message::Body};
 
 use super::Run;
 use crate::{
+    RelPath,
     apply::Applier,
+    entry::Entry,
     error::Error,
     reconcile::Plan,
-    state::Agreement,
+    state::{Agreement, Word},
     wire::{BATCH_BYTES, Pipe, proto_entry},
 };
 
 impl Run<'_> {
     /// Everything that the plan did is on both disks when this is called.
-    pub(super) fn agree<'a>(
+    pub(super) fn agree(
         &mut self,
         plan: Plan,
-        applier: Applier<'a>,
+        applier: &mut Applier<'_>,
         pipe: &mut Pipe<'_>,
-    ) -> Result<Applier<'a>, Error> {
+    ) -> Result<(), Error> {
         let mut agreement = plan.agreed;
         agreement.retain(|path, _| !self.failed.contains(path));
         for (path, entry) in std::mem::take(&mut self.fresher) {
@@ -26,54 +30,88 @@ impl Run<'_> {
                 agreement.insert(path, Some(entry));
             }
         }
-        let knew = self.changes_only;
-        if agreement.is_empty() && knew {
-            pipe.send(Body::Done(pb::Done {}))?;
-            return Ok(applier);
+        let here = self.here;
+        let mut updates = applier.known()?;
+        let is_shared = self.ground.is_shared;
+        if agreement.is_empty() && is_shared {
+            here.state.learn(here.fs().as_ref(), &updates)?;
+            return pipe.send(Body::Done(pb::Done {}));
         }
         // Two memories that differ can't be mended by a change: the studio gets the whole.
-        let begin_anew = self.base.is_empty();
-        let here = self.here;
-        here.state.agree(
-            here.fs().as_ref(),
-            &mut self.base,
-            &agreement,
-            begin_anew,
-            self.studio_root,
-        )?;
-        if knew {
-            tell(&agreement, pipe)?;
-        } else {
-            let whole: Agreement =
-                self.base.iter().map(|(path, entry)| (path.clone(), Some(entry.clone()))).collect();
-            tell(&whole, pipe)?;
+        let mut whole = Agreement::new();
+        if !is_shared && self.ground.agreed.is_some() {
+            here.memory.each(
+                |what| what.agreed.is_some(),
+                |path, what| drop(whole.insert(path, what.agreed)),
+            )?;
         }
+        for (path, entry) in &agreement {
+            updates.entry(path.clone()).or_default().agreed = Word::Now(entry.clone());
+            if !is_shared {
+                whole.insert(path.clone(), entry.clone());
+            }
+        }
+        let begin_anew = self.ground.agreed.is_none();
+        here.state.agree(here.fs().as_ref(), &updates, begin_anew, self.studio_root)?;
+        drop(updates);
+        self.tell(if is_shared { &agreement } else { &whole }, pipe)?;
         match pipe.recv()? {
             Body::Done(_) => {}
             _ => return Err(Error::protocol("no word that the agreed state is recorded")),
         }
-        pipe.send(Body::Done(pb::Done {}))?;
-        Ok(applier)
+        pipe.send(Body::Done(pb::Done {}))
+    }
+
+    /// What differs from what the studio takes for agreed by itself.
+    fn tell(&self, agreement: &Agreement, pipe: &mut Pipe<'_>) -> Result<(), Error> {
+        let mut telling = Telling { agreed: pb::Agreed::default(), bytes: 0, pipe };
+        for (path, entry) in agreement {
+            match (self.told.get(path), entry) {
+                (Some(told), entry) if told == entry => {}
+                (None, None) if !self.ground.is_shared => {}
+                (_, Some(entry)) => telling.entry(path, entry)?,
+                (_, None) => telling.gone(path)?,
+            }
+        }
+        for path in self.told.keys() {
+            if !agreement.contains_key(path) {
+                telling.except(path)?;
+            }
+        }
+        telling.agreed.last = true;
+        telling.pipe.send(Body::Agreed(telling.agreed))
     }
 }
 
-fn tell(agreement: &Agreement, pipe: &mut Pipe<'_>) -> Result<(), Error> {
-    let mut agreed = pb::Agreed::default();
-    let mut bytes = 0;
-    for (path, entry) in agreement {
-        match entry {
-            Some(entry) => agreed.entries.push(proto_entry(path, entry, 0)),
-            None => agreed.gone.push(path.as_bytes().to_vec().into()),
-        }
-        bytes += path.as_bytes().len() + 64;
-        if let Some(crate::Entry::Link { target }) = entry {
-            bytes += target.len();
-        }
-        if bytes >= BATCH_BYTES {
-            bytes = 0;
-            pipe.send(Body::Agreed(std::mem::take(&mut agreed)))?;
-        }
+struct Telling<'p, 'l> {
+    agreed: pb::Agreed,
+    bytes: usize,
+    pipe: &'p mut Pipe<'l>,
+}
+
+impl Telling<'_, '_> {
+    fn entry(&mut self, path: &RelPath, entry: &Entry) -> Result<(), Error> {
+        self.agreed.entries.push(proto_entry(path, entry, 0));
+        let target = if let Entry::Link { target } = entry { target.len() } else { 0 };
+        self.grown(path, target)
     }
-    agreed.last = true;
-    pipe.send(Body::Agreed(agreed))
+
+    fn gone(&mut self, path: &RelPath) -> Result<(), Error> {
+        self.agreed.gone.push(path.as_bytes().to_vec().into());
+        self.grown(path, 0)
+    }
+
+    fn except(&mut self, path: &RelPath) -> Result<(), Error> {
+        self.agreed.except.push(path.as_bytes().to_vec().into());
+        self.grown(path, 0)
+    }
+
+    fn grown(&mut self, path: &RelPath, more: usize) -> Result<(), Error> {
+        self.bytes += path.as_bytes().len() + more + 64;
+        if self.bytes < BATCH_BYTES {
+            return Ok(());
+        }
+        self.bytes = 0;
+        self.pipe.send(Body::Agreed(std::mem::take(&mut self.agreed)))
+    }
 }

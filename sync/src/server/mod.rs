@@ -1,6 +1,7 @@
 //! The server's end of a run: it leads and decides.
 
 mod agree;
+mod compare;
 mod listing;
 mod pull;
 mod push;
@@ -22,11 +23,15 @@ use crate::{
     exclusions::Exclusions,
     link::Link,
     outcome::{Outcome, Progress, Skipped, Stats},
-    plan::{Ended, Operation},
-    reconcile::{Input, Plan, Policy, Times, reconcile},
+    plan::{Action, Ended, Operation},
+    reconcile::{Input, Plan, Policy, reconcile},
     request::{Direction, Request},
+    server::{
+        compare::{Ground, Picture},
+        listing::Listed,
+    },
     side::{Layout, Side, absolute},
-    state::distrusting,
+    state::{Agreement, distrusting},
     wire::{PROTOCOL, Pipe, root_name},
 };
 
@@ -50,11 +55,13 @@ pub struct ServerSide {
 struct Run<'a> {
     here: &'a Side,
     request: &'a Request,
+    ground: Ground,
+    /// Of paths that differ somewhere, as are the other two.
     base: Tree,
     server: Tree,
     studio: Tree,
-    /// Whether both remember the same.
-    changes_only: bool,
+    /// What the studio said of itself, and what it did since: so it takes it for agreed.
+    told: Agreement,
     studio_root: [u8; 16],
     outcome: Outcome,
     /// Paths whose operation did not succeed.
@@ -92,34 +99,55 @@ fn run_once(
     };
     let mut here = Side::open(&layout, context)?;
     let mut pipe = Pipe::new(link);
-    let mark = here.state.base_mark()?;
+    let before = here.state.agreed()?;
     pipe.send(Body::Hello(pb::Hello {
         protocol: PROTOCOL,
-        base: mark.as_ref().map(|mark| mark.digest.to_vec().into()).unwrap_or_default(),
-        root: mark.as_ref().map(|mark| mark.studio_root.to_vec().into()).unwrap_or_default(),
+        base: before.map(|it| it.tally.digest().to_vec().into()).unwrap_or_default(),
+        root: before.map(|it| it.studio_root.to_vec().into()).unwrap_or_default(),
     }))?;
-    here.look(&side.exclusions)?;
     let Body::Welcome(welcome) = pipe.recv()? else {
         return Err(Error::protocol("no welcome"));
     };
     let studio_root = root_name(&welcome.root)?;
     // Another pod, or another folder: nothing is agreed with it.
-    let is_known = mark.is_some_and(|mark| mark.studio_root == studio_root);
-    let base = if is_known { here.state.base()? } else { Tree::new() };
-    let listed = listing::receive(&mut pipe, welcome.changes_only.then_some(&base))?;
-    let server: Tree =
-        here.seen.entries.iter().map(|(path, seen)| (path.clone(), seen.entry.clone())).collect();
-    let times = Times {
-        server: here
-            .seen
-            .entries
-            .iter()
-            .map(|(path, seen)| (path.clone(), seen.stamp().modified_ms()))
-            .collect(),
-        studio: listed.modified_ms,
+    let agreed = before.filter(|before| before.studio_root == studio_root);
+    if welcome.changes_only && agreed.is_none() {
+        return Err(Error::protocol("changes of something that was never agreed"));
+    }
+    let ground = Ground { agreed, is_shared: welcome.changes_only };
+    here.look(&side.exclusions, agreed.is_some())?;
+    let listed = listing::receive(&mut pipe)?;
+    let picture = Picture::new(&here, ground, &listed, request, &side.studio_label)?;
+    compare::check(&here, ground, &listed, &picture.studio)?;
+    let plan = decide(&here, side, request, &picture)?;
+    let mut run = Run {
+        here: &here,
+        request,
+        ground,
+        outcome: outcome(&here, &listed, &picture),
+        base: picture.base,
+        server: picture.server,
+        studio: picture.studio,
+        told: listed.told,
+        studio_root,
+        failed: BTreeSet::new(),
+        fresher: BTreeMap::new(),
+        done: Progress::default(),
     };
-    let unknown: BTreeSet<RelPath> =
-        here.seen.unknown.keys().chain(listed.unknown.keys()).cloned().collect();
+    run.carry_out(plan, &side.studio_label, &mut pipe, progress)?;
+    let mut outcome = run.outcome;
+    outcome.stats.bytes_sent = pipe.sent_bytes();
+    outcome.stats.bytes_received = pipe.received_bytes();
+    outcome.stats.took = context.clock.now().saturating_sub(began);
+    Ok(outcome)
+}
+
+fn decide(
+    here: &Side,
+    side: &ServerSide,
+    request: &Request,
+    picture: &Picture,
+) -> Result<Plan, Error> {
     let policy = Policy {
         direction: request.direction,
         one_way: side.one_way,
@@ -131,53 +159,41 @@ fn run_once(
             .map(|resolution| (resolution.path.clone(), resolution.clone()))
             .collect(),
         label: side.studio_label.clone(),
-        now: context.clock.now(),
+        now: here.context.clock.now(),
     };
-    let plan = reconcile(&Input {
-        base: &base,
-        server: &server,
-        studio: &listed.tree,
-        times: &times,
-        unknown: &unknown,
+    let mut plan = reconcile(&Input {
+        base: &picture.base,
+        server: &picture.server,
+        studio: &picture.studio,
+        counts: picture.counts,
+        times: &picture.times,
+        unknown: &picture.unknown,
         exclusions: &side.exclusions,
         policy: &policy,
     });
-    drop(times);
-    let mut outcome = Outcome {
+    picture.find_sources(here, Which::Server, &mut plan.server)?;
+    picture.find_sources(here, Which::Studio, &mut plan.studio)?;
+    Ok(plan)
+}
+
+/// Before anything is done.
+fn outcome(here: &Side, listed: &Listed, picture: &Picture) -> Outcome {
+    let skipped = here.seen.unknown.iter().chain(&listed.unknown);
+    Outcome {
         stats: Stats {
-            server_entries: server.len() as u64,
-            studio_entries: listed.tree.len() as u64,
+            server_entries: here.seen.entries,
+            studio_entries: picture.studio_entries,
             ..Stats::default()
         },
+        skipped: skipped
+            .map(|(path, unknown)| Skipped {
+                path: path.clone(),
+                reason: unknown.reason.clone(),
+                special: unknown.special,
+            })
+            .collect(),
         ..Outcome::default()
-    };
-    let skipped = here.seen.unknown.iter().chain(&listed.unknown);
-    outcome.skipped = skipped
-        .map(|(path, unknown)| Skipped {
-            path: path.clone(),
-            reason: unknown.reason.clone(),
-            special: unknown.special,
-        })
-        .collect();
-    let mut run = Run {
-        here: &here,
-        request,
-        base,
-        server,
-        studio: listed.tree,
-        changes_only: welcome.changes_only,
-        studio_root,
-        outcome,
-        failed: BTreeSet::new(),
-        fresher: BTreeMap::new(),
-        done: Progress::default(),
-    };
-    run.carry_out(plan, &side.studio_label, &mut pipe, progress)?;
-    let mut outcome = run.outcome;
-    outcome.stats.bytes_sent = pipe.sent_bytes();
-    outcome.stats.bytes_received = pipe.received_bytes();
-    outcome.stats.took = context.clock.now().saturating_sub(began);
-    Ok(outcome)
+    }
 }
 
 impl Run<'_> {
@@ -208,8 +224,7 @@ impl Run<'_> {
             let reason = "the copy of the studio's version could not be made".to_owned();
             self.ended(Which::Studio, &operation, Ended::Skipped(reason));
         }
-        let mut applier = self.agree(plan, applier, pipe)?;
-        applier.remember()?;
+        self.agree(plan, &mut applier, pipe)?;
         for path in applier.displaced() {
             self.outcome.kept_both.push(path.clone());
         }
@@ -220,7 +235,14 @@ impl Run<'_> {
     fn ended(&mut self, side: Which, operation: &Operation, ended: Ended) {
         self.done.files_done += 1;
         match ended {
-            Ended::Done => self.report_done(side, operation),
+            Ended::Done => {
+                if side == Which::Studio
+                    && let Some((path, entry)) = self.takes_for_agreed(operation)
+                {
+                    self.told.insert(path, entry);
+                }
+                self.report_done(side, operation);
+            }
             Ended::Changed => {
                 self.failed.insert(operation.path.clone());
                 let reason = "it changed meanwhile; the next synchronisation looks at it again";
@@ -231,6 +253,20 @@ impl Run<'_> {
                 self.skip(operation, format!("on the {}: {reason}", side.name()));
             }
         }
+    }
+
+    /// What the studio makes of an operation that it carried out.
+    fn takes_for_agreed(&self, operation: &Operation) -> Option<(RelPath, Option<Entry>)> {
+        let path = operation.path.clone();
+        let entry = match &operation.action {
+            Action::MakeFolder => Some(Entry::Folder),
+            Action::Delete => None,
+            // It does not know what else there is to it.
+            Action::SetExecutable(_) => return None,
+            Action::PutFile { entry, .. } => Some(self.fresher.get(&path).unwrap_or(entry).clone()),
+            Action::PutLink { target } => Some(Entry::Link { target: target.clone() }),
+        };
+        Some((path, entry))
     }
 
     fn skip(&mut self, operation: &Operation, reason: String) {

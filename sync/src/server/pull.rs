@@ -11,7 +11,7 @@ use crate::{
     outcome::Progress,
     plan::{Action, Ended, Operation, Source},
     studio::basis,
-    transfer::{Receipt, copy_local, receive, write_given},
+    transfer::{Announced, Receipt, copy_local, receive, write_given},
     wire::{Pipe, StepReader},
 };
 
@@ -77,10 +77,11 @@ impl Run<'_> {
                 Action::Delete => Ready::Delete,
                 Action::SetExecutable(executable) => Ready::SetExecutable(*executable),
                 Action::PutLink { target } => Ready::PutLink(target.clone()),
-                Action::PutFile { entry, source: Source::Peer(_), .. } => {
+                Action::PutFile { entry, source: Source::Peer(_), modified_ms } => {
                     came += 1;
                     let basis = |digest| basis(self.here, &operation.path, digest);
-                    match receive(self.here, pipe, &mut steps, entry, basis)? {
+                    let announced = Announced { entry, modified_ms: *modified_ms };
+                    match receive(self.here, pipe, &mut steps, &announced, basis)? {
                         Receipt::Staged(staged) => self.received(operation, staged),
                         Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
                         Receipt::Wrong => {
@@ -133,12 +134,13 @@ impl Run<'_> {
         operation: &Operation,
         pipe: &mut Pipe<'_>,
     ) -> Result<(), Error> {
-        let Action::PutFile { entry, .. } = &operation.action else { return Ok(()) };
+        let Action::PutFile { entry, modified_ms, .. } = &operation.action else { return Ok(()) };
         let path = operation.path.as_bytes().to_vec().into();
         let items = vec![pb::Wanted { path, basis: bytes::Bytes::new() }];
         pipe.send(Body::Fetch(pb::Fetch { items }))?;
         let mut steps = StepReader::default();
-        let ready = match receive(self.here, pipe, &mut steps, entry, |_| None)? {
+        let announced = Announced { entry, modified_ms: *modified_ms };
+        let ready = match receive(self.here, pipe, &mut steps, &announced, |_| None)? {
             Receipt::Staged(staged) => self.received(operation, staged),
             Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
             Receipt::Wrong => {
@@ -181,8 +183,9 @@ impl Run<'_> {
             }];
             pipe.send(Body::Fetch(pb::Fetch { items }))?;
             let mut steps = StepReader::default();
-            if let Receipt::Staged(staged) = receive(self.here, pipe, &mut steps, entry, |_| None)?
-            {
+            let announced = Announced { entry, modified_ms: -1 };
+            let received = receive(self.here, pipe, &mut steps, &announced, |_| None)?;
+            if let Receipt::Staged(staged) = received {
                 let content = self.take(&staged).map_err(Error::at("fetch", path))?;
                 self.outcome.fetched.push((path.clone(), content));
             }

@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     outcome::Progress,
     plan::{Action, Ended, Operation, Source},
-    transfer::{Sent, send},
+    transfer::{Announced, Sent, send},
     wire::{Pipe, StepWriter, proto_entry},
 };
 
@@ -123,7 +123,12 @@ impl Run<'_> {
         out: &mut StepWriter,
     ) -> Result<u64, Error> {
         let basis = self.studio_basis(&operation.path);
-        if let Sent::Whole(sent) = send(self.here, pipe, out, source, basis)?
+        let modified_ms = match &operation.action {
+            Action::PutFile { modified_ms, .. } => *modified_ms,
+            _ => -1,
+        };
+        let announced = Announced { entry: wanted, modified_ms };
+        if let Sent::Whole(sent) = send(self.here, pipe, out, source, basis, Some(&announced))?
             && !sent.same_content(wanted)
         {
             self.fresher.insert(operation.path.clone(), sent);

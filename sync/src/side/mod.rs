@@ -11,12 +11,13 @@ use std::{
 pub(crate) use place::{Place, THING};
 
 use crate::{
+    RelPath,
     context::Context,
     error::Error,
     exclusions::Exclusions,
     fs::{FileSystem, Root},
-    index::{Known, Scan, is_racy, scan},
-    state::State,
+    index::{Known, Scan, Scanned, Scanning, is_racy, scan},
+    state::{Memory, State, Update, Updates},
 };
 
 /// Where a side lies.
@@ -36,6 +37,8 @@ pub(crate) struct Side {
     /// Random name of the root; changes with the folder and with the identity.
     pub root_name: [u8; 16],
     pub seen: Scan,
+    /// As it was after the last look.
+    pub memory: Memory,
     pub context: Context,
 }
 
@@ -50,37 +53,58 @@ impl Side {
         let root_name = state.root_name(context.fs.as_ref(), layout.identity, identity)?;
         let place = Place::open(&root, layout, context.fs.as_ref())
             .map_err(Error::io("prepare the staging folder"))?;
-        Ok(Self { root, place, state, root_name, seen: Scan::default(), context: context.clone() })
+        let (seen, memory) = (Scan::default(), state.memory()?);
+        Ok(Self { root, place, state, root_name, seen, memory, context: context.clone() })
     }
 
     pub(crate) fn fs(&self) -> &Arc<dyn FileSystem> {
         &self.context.fs
     }
 
-    /// Looks at everything below the root, and remembers what it hashed.
-    pub(crate) fn look(&mut self, exclusions: &Exclusions) -> Result<(), Error> {
-        let now =
+    /// Looks at everything below the root, and remembers what it hashed. `is_agreed`: what was agreed before still counts.
+    pub(crate) fn look(&mut self, exclusions: &Exclusions, is_agreed: bool) -> Result<(), Error> {
+        let now_ns =
             self.place.file_system_now(self.fs().as_ref()).map_err(Error::io("tell the time"))?;
-        let index = self.state.index()?;
-        self.seen = scan(&self.root, &index, exclusions, now, &self.context.cancel)?;
-        drop(index);
+        let (root, memory, cancel) = (&self.root, &self.memory, &self.context.cancel);
+        self.seen = scan(Scanning { root, memory, exclusions, is_agreed, now_ns, cancel })?;
         let learned = std::mem::take(&mut self.seen.learned);
-        self.state.write_index(self.fs().as_ref(), &learned)
+        if !learned.is_empty() {
+            self.state.learn(self.fs().as_ref(), &learned)?;
+            self.memory = self.state.memory()?;
+        }
+        Ok(())
     }
 
-    /// Remembers what this run made, so that the next look need not read it: only what still is as it was made.
-    pub(crate) fn remember(&self, made: Vec<(crate::RelPath, Known)>) -> Result<(), Error> {
+    /// What the last look saw at a path; `None`: nothing, or nothing is known.
+    pub(crate) fn saw(&self, path: &RelPath) -> Result<Option<Scanned>, Error> {
+        match self.seen.differences.get(path) {
+            Some(difference) => Ok(difference.now.clone()),
+            None => Ok(self.memory.get(path)?.seen.map(Scanned::from)),
+        }
+    }
+
+    /// What is known of files that this run made, so that the next look need not read them: only of what still is as it was
+    /// made.
+    pub(crate) fn known(&self, made: Vec<(RelPath, Option<Known>)>) -> Result<Updates, Error> {
         let now =
             self.place.file_system_now(self.fs().as_ref()).map_err(Error::io("tell the time"))?;
-        let mut known = Vec::with_capacity(made.len());
-        for (path, entry) in made {
-            let still = self.root.look(&path).ok().flatten();
-            if still.is_some_and(|found| found.stamp == entry.stamp) {
-                let racy = is_racy(&entry.stamp, now);
-                known.push((path, Some(Known { racy, ..entry })));
+        let mut updates = Updates::new();
+        for (path, known) in made {
+            let still = match &known {
+                Some(known) => {
+                    known.entry.is_folder() || {
+                        let found = self.root.look(&path).ok().flatten();
+                        found.is_some_and(|found| found.stamp == known.stamp)
+                    }
+                }
+                None => true,
+            };
+            if still {
+                let known = known.map(|known| Known { racy: is_racy(&known.stamp, now), ..known });
+                updates.insert(path, Update::seen(known));
             }
         }
-        self.state.write_index(self.fs().as_ref(), &known)
+        Ok(updates)
     }
 
     pub(crate) fn stage(&self) -> BorrowedFd<'_> {

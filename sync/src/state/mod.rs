@@ -1,33 +1,38 @@
-//! What a side remembers between runs, in one embedded database: the index (what it hashed), the base (what both sides agreed
-//! on) and block lists of large contents.
+//! What a side remembers between runs, in one embedded database: for each path what was last seen there and what both sides agreed
+//! on, folder by folder; and block lists of large contents.
 //!
 //! It is written only after the files it speaks of are safe. A database that can't be read is put aside and begun anew: then
 //! nothing is known of earlier runs, and nothing is ever deleted for that reason.
 
 mod blocks;
+mod memory;
 mod opening;
-mod record;
+mod page;
+mod tally;
+mod update;
+
+pub(crate) use memory::Memory;
+pub(crate) use page::Remembered;
+pub(crate) use tally::Tally;
+pub(crate) use update::{Agreement, Update, Updates, Word};
 
 pub(crate) use opening::distrusting;
 
 use std::{fs, path::Path};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, TableDefinition};
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::{Deserialize, Serialize};
 
+use self::{tally::Tallier, update::Updating};
 use crate::{
-    RelPath,
-    entry::{Digest, Entry, Tree, tree_digest},
     error::Error,
     fs::{FileSystem, RootIdentity},
-    index::Known,
 };
 
-const INDEX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("index");
-const BASE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("base");
+const PAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("pages");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-const FILE: &str = "sync.redb";
+const FILE: &str = "memory.redb";
 
 /// A root, as it was when it was first seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,16 +44,13 @@ pub(crate) struct RootName {
     pub name: [u8; 16],
 }
 
-/// What is known of the base without reading it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct BaseMark {
-    pub digest: [u8; 32],
+/// What is known of the agreed state without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Agreed {
+    pub tally: Tally,
     /// The studio's root that it was agreed with.
     pub studio_root: [u8; 16],
 }
-
-/// Changes of the agreed state; `None`: gone on both sides.
-pub(crate) type Agreement = std::collections::BTreeMap<RelPath, Option<Entry>>;
 
 /// One side's memory. One user at a time: the file is locked.
 pub(crate) struct State {
@@ -79,12 +81,11 @@ impl State {
 
     fn make_tables(&self) -> Result<(), redb::Error> {
         let reading = self.db.begin_read()?;
-        if reading.open_table(META).is_ok() && reading.open_table(blocks::BLOCKS).is_ok() {
+        if reading.open_table(META).is_ok() && reading.open_table(PAGES).is_ok() {
             return Ok(());
         }
         let writing = self.db.begin_write()?;
-        writing.open_table(INDEX)?;
-        writing.open_table(BASE)?;
+        writing.open_table(PAGES)?;
         writing.open_table(META)?;
         writing.open_table(blocks::BLOCKS)?;
         writing.commit()?;
@@ -107,118 +108,88 @@ impl State {
         getrandom(&mut name, GetRandomFlags::empty())
             .map_err(|error| Error::io("draw a random name")(error.into()))?;
         let root = RootName { identity: identity.to_owned(), folder, name };
+        let generation = self.generation()? + 1;
         fs.record().map_err(Error::io("remember the root"))?;
         self.write("written", |writing| {
-            writing.delete_table(BASE)?;
-            writing.open_table(BASE)?;
             let mut meta = writing.open_table(META)?;
-            meta.remove("base")?;
+            meta.remove("agreed")?;
+            meta.insert("generation", json(&generation).as_slice())?;
             meta.insert("root", json(&root).as_slice())?;
             Ok(())
         })?;
         Ok(name)
     }
 
-    pub(crate) fn base_mark(&self) -> Result<Option<BaseMark>, Error> {
-        self.meta("base")
+    /// `None`: nothing is agreed.
+    pub(crate) fn agreed(&self) -> Result<Option<Agreed>, Error> {
+        self.meta("agreed")
     }
 
-    pub(crate) fn base(&self) -> Result<Tree, Error> {
-        let read = || -> Result<Tree, redb::Error> {
-            let mut tree = Tree::new();
-            for item in self.db.begin_read()?.open_table(BASE)?.iter()? {
-                let (path, entry) = item?;
-                if let (Ok(path), Some(entry)) =
-                    (RelPath::try_from(path.value()), record::entry(entry.value()))
-                {
-                    tree.insert(path, entry);
-                }
-            }
-            Ok(tree)
+    fn generation(&self) -> Result<u32, Error> {
+        Ok(self.meta("generation")?.unwrap_or(0))
+    }
+
+    /// What is remembered now.
+    pub(crate) fn memory(&self) -> Result<Memory, Error> {
+        let open = || -> Result<_, redb::Error> { Ok(self.db.begin_read()?.open_table(PAGES)?) };
+        Ok(Memory { pages: open().map_err(broken("read"))?, generation: self.generation()? })
+    }
+
+    /// Remembers what was seen. Not on the disk before the next agreement: it can be seen again.
+    pub(crate) fn learn(&self, fs: &dyn FileSystem, updates: &Updates) -> Result<(), Error> {
+        if updates.is_empty() {
+            return Ok(());
+        }
+        fs.record().map_err(Error::io("remember what was seen"))?;
+        let generation = self.generation()?;
+        let mut tallier = Tallier::new([0; 16]);
+        let mut write = || -> Result<(), redb::Error> {
+            let mut writing = self.db.begin_write()?;
+            writing.set_durability(redb::Durability::None)?;
+            let mut updating = Updating {
+                pages: writing.open_table(PAGES)?,
+                generation,
+                tally: Tally::default(),
+                tallier: &mut tallier,
+                void: Vec::new(),
+                kept: std::collections::HashSet::new(),
+            };
+            updating.run(updates)?;
+            drop(updating);
+            writing.commit()?;
+            Ok(())
         };
-        read().map_err(broken("read"))
+        write().map_err(broken("written"))
     }
 
-    /// Records an agreement on top of `base` (empty where everything before is void), and answers the whole's digest.
+    /// Remembers an agreement, on top of that of before or (`begin_anew`) of nothing.
     pub(crate) fn agree(
         &self,
         fs: &dyn FileSystem,
-        base: &mut Tree,
-        agreement: &Agreement,
+        updates: &Updates,
         begin_anew: bool,
         studio_root: [u8; 16],
-    ) -> Result<Digest, Error> {
-        let mut void: Vec<Digest> = Vec::new();
-        for (path, entry) in agreement {
-            let before = match entry {
-                Some(entry) => base.insert(path.clone(), entry.clone()),
-                None => base.remove(path),
-            };
-            void.extend(
-                before
-                    .filter(|before| Some(before) != entry.as_ref())
-                    .and_then(|before| before.digest()),
-            );
-        }
-        let used: std::collections::HashSet<Digest> = if void.is_empty() {
-            std::collections::HashSet::new()
-        } else {
-            base.values().filter_map(Entry::digest).collect()
-        };
-        void.retain(|digest| !used.contains(digest));
-        let digest = tree_digest(base.iter());
+    ) -> Result<(), Error> {
+        let before = self.agreed()?.filter(|_| !begin_anew);
+        let generation = self.generation()? + u32::from(before.is_none());
+        let mut tallier = Tallier::new(studio_root);
         fs.record().map_err(Error::io("remember the agreed state"))?;
         self.write("written", |writing| {
-            if begin_anew {
-                writing.delete_table(BASE)?;
-            }
-            let mut table = writing.open_table(BASE)?;
-            for (path, entry) in agreement {
-                match entry {
-                    Some(entry) => {
-                        table.insert(path.as_bytes(), record::encode(entry).as_slice())?;
-                    }
-                    None => {
-                        table.remove(path.as_bytes())?;
-                    }
-                }
-            }
+            let mut updating = Updating {
+                pages: writing.open_table(PAGES)?,
+                generation,
+                tally: before.map(|before| before.tally).unwrap_or_default(),
+                tallier: &mut tallier,
+                void: Vec::new(),
+                kept: std::collections::HashSet::new(),
+            };
+            updating.run(updates)?;
+            let Updating { tally, mut void, kept, .. } = updating;
+            void.retain(|digest| !kept.contains(digest));
             blocks::forget(writing, &void)?;
-            let mark = BaseMark { digest: digest.0, studio_root };
-            writing.open_table(META)?.insert("base", json(&mark).as_slice())?;
-            Ok(())
-        })?;
-        Ok(digest)
-    }
-
-    /// A look into the index, for one scan.
-    pub(crate) fn index(&self) -> Result<IndexReader, Error> {
-        let open = || -> Result<_, redb::Error> { Ok(self.db.begin_read()?.open_table(INDEX)?) };
-        Ok(IndexReader { table: open().map_err(broken("read"))? })
-    }
-
-    /// `None`: no longer there.
-    pub(crate) fn write_index(
-        &self,
-        fs: &dyn FileSystem,
-        changes: &[(RelPath, Option<Known>)],
-    ) -> Result<(), Error> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        fs.record().map_err(Error::io("remember what was scanned"))?;
-        self.write("written", |writing| {
-            let mut table = writing.open_table(INDEX)?;
-            for (path, known) in changes {
-                match known {
-                    Some(known) => {
-                        table.insert(path.as_bytes(), record::encode_known(known).as_slice())?;
-                    }
-                    None => {
-                        table.remove(path.as_bytes())?;
-                    }
-                }
-            }
+            let mut meta = writing.open_table(META)?;
+            meta.insert("agreed", json(&Agreed { tally, studio_root }).as_slice())?;
+            meta.insert("generation", json(&generation).as_slice())?;
             Ok(())
         })
     }
@@ -247,28 +218,6 @@ impl State {
     }
 }
 
-/// The index, as it was when opened.
-pub(crate) struct IndexReader {
-    table: redb::ReadOnlyTable<&'static [u8], &'static [u8]>,
-}
-
-impl IndexReader {
-    pub(crate) fn get(&self, path: &RelPath) -> Result<Option<Known>, Error> {
-        let found = self.table.get(path.as_bytes()).map_err(broken("read"))?;
-        Ok(found.and_then(|value| record::known(value.value())))
-    }
-
-    /// In the order of paths.
-    pub(crate) fn paths(&self) -> Result<Vec<RelPath>, Error> {
-        let mut paths = Vec::new();
-        for item in self.table.iter().map_err(broken("read"))? {
-            let (path, _) = item.map_err(broken("read"))?;
-            paths.extend(RelPath::try_from(path.value()));
-        }
-        Ok(paths)
-    }
-}
-
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("numbers and text serialise")
 }
@@ -276,30 +225,49 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::RealFileSystem;
+    use crate::{
+        RelPath,
+        entry::{Digest, Entry},
+        fs::RealFileSystem,
+    };
 
     fn path(text: &str) -> RelPath {
         RelPath::try_from(text).unwrap()
     }
 
+    fn agreed(entry: Option<Entry>) -> Update {
+        Update { agreed: Word::Now(entry), ..Update::default() }
+    }
+
+    fn all(state: &State) -> Vec<String> {
+        let mut all = Vec::new();
+        state
+            .memory()
+            .unwrap()
+            .each(|_| true, |path, what| all.extend(what.agreed.map(|_| path.to_string())))
+            .unwrap();
+        all.sort();
+        all
+    }
+
     #[test]
-    fn another_pod_or_folder_forgets_the_base() {
+    fn another_pod_or_folder_forgets_what_was_agreed() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(folder.path()).unwrap();
         let fs = &RealFileSystem;
         let root = RootIdentity { device: 1, inode: 2, born: Some((3, 4)) };
         let name = state.root_name(fs, "pod-1", root).unwrap();
-        let agreement = Agreement::from([(path("a"), Some(Entry::Folder))]);
-        state.agree(fs, &mut Tree::new(), &agreement, false, name).unwrap();
+        let updates = Updates::from([(path("a"), agreed(Some(Entry::Folder)))]);
+        state.agree(fs, &updates, false, name).unwrap();
         assert_eq!(state.root_name(fs, "pod-1", root).unwrap(), name);
-        assert_eq!(state.base().unwrap().len(), 1);
+        assert_eq!(all(&state), ["a"]);
         let anew = RootIdentity { born: Some((5, 6)), ..root };
         assert_ne!(state.root_name(fs, "pod-1", anew).unwrap(), name);
-        assert!(state.base().unwrap().is_empty());
+        assert!(all(&state).is_empty());
         let name = state.root_name(fs, "pod-1", root).unwrap();
-        state.agree(fs, &mut Tree::new(), &agreement, false, name).unwrap();
+        state.agree(fs, &updates, false, name).unwrap();
         assert_ne!(state.root_name(fs, "pod-2", root).unwrap(), name);
-        assert!(state.base().unwrap().is_empty() && state.base_mark().unwrap().is_none());
+        assert!(all(&state).is_empty() && state.agreed().unwrap().is_none());
     }
 
     #[test]
@@ -307,7 +275,59 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(FILE), vec![7; 70_000]).unwrap();
         let state = State::open(folder.path()).unwrap();
-        assert!(state.base().unwrap().is_empty());
-        assert!(folder.path().join("sync.unreadable").exists());
+        assert!(all(&state).is_empty());
+        assert!(folder.path().join("memory.unreadable").exists());
+    }
+
+    /// Whatever the order and the pages, the same is remembered, and the digest tells.
+    #[test]
+    fn changes_of_long_folders_come_to_the_same() {
+        let names: Vec<RelPath> =
+            (0..3_000).map(|number| path(&format!("d/{:04}", number * 7 % 3_000))).collect();
+        let file = |path: &RelPath| Entry::File {
+            size: 1,
+            digest: Digest::of(path.as_bytes()),
+            executable: false,
+        };
+        let digests: Vec<[u8; 32]> = [1, 50, 3_000]
+            .into_iter()
+            .map(|step| {
+                let folder = tempfile::tempdir().unwrap();
+                let state = State::open(folder.path()).unwrap();
+                for names in names.chunks(step) {
+                    let updates =
+                        names.iter().map(|name| (name.clone(), agreed(Some(file(name))))).collect();
+                    let write = |updates| {
+                        if step == 1 && all(&state).len() > 20 {
+                            return;
+                        }
+                        state.agree(&RealFileSystem, updates, false, [1; 16]).unwrap();
+                    };
+                    write(&updates);
+                }
+                if step > 1 {
+                    let gone: Updates = names
+                        .iter()
+                        .filter(|name| !name.as_bytes().ends_with(b"7"))
+                        .map(|name| (name.clone(), agreed(None)))
+                        .collect();
+                    state.agree(&RealFileSystem, &gone, false, [1; 16]).unwrap();
+                    assert_eq!(all(&state).len(), 300);
+                    let memory = state.memory().unwrap();
+                    for name in &names {
+                        let there = memory.agreed(name).unwrap();
+                        assert_eq!(there.is_some(), name.as_bytes().ends_with(b"7"), "{name}");
+                    }
+                    let mut cursor = memory.folder(Some(&path("d"))).unwrap();
+                    let mut last = Vec::new();
+                    while let Some((name, _)) = cursor.next().unwrap() {
+                        assert!(name > last);
+                        last = name;
+                    }
+                }
+                state.agreed().unwrap().unwrap().tally.digest()
+            })
+            .collect();
+        assert_eq!(digests.get(1), digests.get(2));
     }
 }

@@ -13,7 +13,8 @@ use crate::{
     error::Error,
     plan::Ended,
     side::Side,
-    transfer::{Receipt, copy_local, receive},
+    state::{Agreement, Word},
+    transfer::{Announced, Receipt, copy_local, receive},
     wire::{self, Pipe, StepReader},
 };
 
@@ -25,12 +26,15 @@ const MOST_WAITING: usize = 100_000;
 /// Carries out the server's operations.
 pub(super) struct Executor<'a> {
     applier: Applier<'a>,
-    waiting: usize,
+    /// Of each operation that waits: what there is at its path when it is done, as far as it says so.
+    waiting: Vec<Option<(RelPath, Option<Entry>)>>,
+    /// What both sides agree on, unless the server says otherwise: what was told, and what was done since.
+    pub(super) agreed: Agreement,
 }
 
 impl<'a> Executor<'a> {
-    pub(super) fn new(here: &'a Side) -> Self {
-        Self { applier: Applier::new(here, LABEL), waiting: 0 }
+    pub(super) fn new(here: &'a Side, told: Agreement) -> Self {
+        Self { applier: Applier::new(here, LABEL), waiting: Vec::new(), agreed: told }
     }
 
     /// Everything that is here; waits only for contents that have begun.
@@ -52,8 +56,7 @@ impl<'a> Executor<'a> {
         pipe: &mut Pipe<'_>,
     ) -> Result<(), Error> {
         let path = wire::path(&operation.path)?;
-        self.waiting += 1;
-        if self.waiting > MOST_WAITING {
+        if self.waiting.len() > MOST_WAITING {
             return Err(Error::protocol("more operations than can wait"));
         }
         let what = operation.what.ok_or_else(|| Error::protocol("an unknown operation"))?;
@@ -76,30 +79,51 @@ impl<'a> Executor<'a> {
                 let wanted = wire::local_entry(&entry)?;
                 let side = self.applier.side();
                 let basis = |digest| basis(side, &path, digest);
-                match receive(side, pipe, steps, &wanted, basis)? {
+                let announced = Announced { entry: &wanted, modified_ms: entry.modified_ms };
+                match receive(side, pipe, steps, &announced, basis)? {
                     Receipt::Staged(staged) => Ready::PutFile(staged),
                     Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
                     Receipt::Wrong => Ready::Failed(Ended::Changed),
                 }
             }
         };
+        let entry = match &ready {
+            Ready::MakeFolder => Some(Some(Entry::Folder)),
+            Ready::Delete => Some(None),
+            Ready::PutFile(staged) => Some(Some(staged.entry.clone())),
+            Ready::PutLink(target) => Some(Some(Entry::Link { target: target.clone() })),
+            Ready::SetExecutable(_) | Ready::Failed(_) => None,
+        };
+        self.waiting.push(entry.map(|entry| (path.clone(), entry)));
         self.applier.add(path, ready);
         Ok(())
     }
 
     fn commit(&mut self, pipe: &mut Pipe<'_>) -> Result<(), Error> {
-        self.waiting = 0;
-        let results = self.applier.commit()?.into_iter().map(result).collect();
+        let mut results = Vec::with_capacity(self.waiting.len());
+        for (ended, made) in self.applier.commit()?.into_iter().zip(self.waiting.drain(..)) {
+            if ended == Ended::Done {
+                self.agreed.extend(made);
+            }
+            results.push(result(ended));
+        }
         pipe.send(Body::Results(pb::Results { results }))
     }
 
-    /// Saves the next look at what was written from reading it.
-    pub(super) fn remember(&mut self) -> Result<(), Error> {
-        self.applier.remember()
+    /// The server has recorded what both sides have now.
+    pub(super) fn agree(&mut self, begin_anew: bool) -> Result<(), Error> {
+        let mut updates = self.applier.known()?;
+        for (path, entry) in std::mem::take(&mut self.agreed) {
+            updates.entry(path).or_default().agreed = Word::Now(entry);
+        }
+        let here = self.applier.side();
+        here.state.agree(here.fs().as_ref(), &updates, begin_anew, here.root_name)
     }
 
     pub(super) fn end(mut self) -> Result<(), Error> {
-        self.applier.remember()
+        let updates = self.applier.known()?;
+        let here = self.applier.side();
+        here.state.learn(here.fs().as_ref(), &updates)
     }
 }
 
@@ -114,7 +138,7 @@ fn result(ended: Ended) -> pb::Result {
 
 /// The content that a delta is based on: what the scan saw at this path, if it still is that.
 pub(crate) fn basis(side: &Side, path: &RelPath, digest: Digest) -> Option<File> {
-    let seen = side.seen.entries.get(path)?;
+    let seen = side.saw(path).ok()??;
     let is_it = matches!(&seen.entry, Entry::File { digest: known, .. } if *known == digest);
     if is_it { side.root.file(path).ok() } else { None }
 }

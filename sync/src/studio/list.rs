@@ -3,33 +3,43 @@
 use proto::sync::v1::{self as pb, message::Body};
 
 use crate::{
-    entry::Tree,
     error::Error,
     exclusions::Exclusions,
     side::Side,
+    state::Agreement,
     wire::{BATCH_BYTES, Pipe, proto_entry},
 };
 
 /// Room for what frames a path.
 const FRAME_BYTES: usize = 64;
 
-/// Sends everything, or what differs from the agreed state.
+/// Sends what differs from the agreed state (everything, where there is none), and answers what was told.
 pub(super) fn send(
     here: &Side,
-    base: Option<&Tree>,
     exclusions: &Exclusions,
     pipe: &mut Pipe<'_>,
-) -> Result<(), Error> {
+) -> Result<Agreement, Error> {
     let mut listing = pb::Listing::default();
     let mut bytes = 0;
-    for (path, seen) in &here.seen.entries {
-        if base.and_then(|base| base.get(path)) == Some(&seen.entry) {
-            continue;
-        }
-        listing.entries.push(proto_entry(path, &seen.entry, seen.stamp().modified_ms()));
-        bytes += path.as_bytes().len() + FRAME_BYTES;
-        if let crate::Entry::Link { target } = &seen.entry {
-            bytes += target.len();
+    let mut told = Agreement::new();
+    for (path, difference) in &here.seen.differences {
+        match (&difference.now, &difference.agreed) {
+            (Some(now), _) => {
+                listing.entries.push(proto_entry(path, &now.entry, now.stamp().modified_ms()));
+                bytes += path.as_bytes().len() + FRAME_BYTES;
+                if let crate::Entry::Link { target } = &now.entry {
+                    bytes += target.len();
+                }
+                told.insert(path.clone(), Some(now.entry.clone()));
+            }
+            // Newly excluded: it is not gone.
+            (None, Some(agreed)) if exclusions.excludes(path, agreed.is_folder()) => {}
+            // What is unknown is gone only for those who don't know better: the server has the list of it.
+            (None, _) => {
+                listing.gone.push(path.as_bytes().to_vec().into());
+                bytes += path.as_bytes().len() + 4;
+                told.insert(path.clone(), None);
+            }
         }
         flush_full(&mut listing, &mut bytes, pipe)?;
     }
@@ -42,18 +52,9 @@ pub(super) fn send(
         });
         flush_full(&mut listing, &mut bytes, pipe)?;
     }
-    for (path, entry) in base.into_iter().flatten() {
-        let gone =
-            !here.seen.entries.contains_key(path) && !exclusions.excludes(path, entry.is_folder());
-        // What is unknown is gone only for those who don't know better: the server has the list of it.
-        if gone {
-            listing.gone.push(path.as_bytes().to_vec().into());
-            bytes += path.as_bytes().len() + 4;
-            flush_full(&mut listing, &mut bytes, pipe)?;
-        }
-    }
     listing.last = true;
-    pipe.send(Body::Listing(listing))
+    pipe.send(Body::Listing(listing))?;
+    Ok(told)
 }
 
 fn flush_full(

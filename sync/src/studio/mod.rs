@@ -11,12 +11,12 @@ use proto::sync::v1::{self as pb, message::Body};
 
 use crate::{
     context::Context,
-    entry::Tree,
     error::Error,
     exclusions::Exclusions,
     link::Link,
     side::{Layout, Side, absolute},
     state::{Agreement, distrusting},
+    transfer::{Announced, send},
     trash,
     wire::{self, PROTOCOL, Pipe, StepReader, StepWriter, optional_digest},
 };
@@ -58,29 +58,27 @@ fn serve_once(side: &StudioSide, link: &mut dyn Link, context: &Context) -> Resu
     let expired = context.clock.now().saturating_sub(TRASH_KEPT);
     trash::expire_in(here.place.trash(), context.fs.as_ref(), expired)
         .map_err(Error::io("empty the trash"))?;
-    let mark = here.state.base_mark()?;
+    let agreed = here.state.agreed()?;
     let theirs = optional_digest(&hello.base)?;
-    let changes_only = hello.root == here.root_name.as_slice()
-        && mark.as_ref().is_some_and(|mark| {
-            mark.studio_root == here.root_name && Some(mark.digest) == theirs.map(|base| base.0)
+    let is_shared = hello.root == here.root_name.as_slice()
+        && agreed.is_some_and(|agreed| {
+            agreed.studio_root == here.root_name
+                && Some(agreed.tally.digest()) == theirs.map(|base| base.0)
         });
     pipe.send(Body::Welcome(pb::Welcome {
         protocol: hello.protocol.min(PROTOCOL),
         root: here.root_name.to_vec().into(),
-        changes_only,
+        changes_only: is_shared,
     }))?;
-    here.look(&side.exclusions)?;
-    let base = if changes_only { Some(here.state.base()?) } else { None };
-    list::send(&here, base.as_ref(), &side.exclusions, &mut pipe)?;
-    let mut base = base.unwrap_or_default();
-    follow(&here, &mut base, changes_only, &mut pipe)
+    here.look(&side.exclusions, is_shared)?;
+    let told = list::send(&here, &side.exclusions, &mut pipe)?;
+    follow(&here, is_shared, told, &mut pipe)
 }
 
 /// Does what comes until the end.
-fn follow(here: &Side, base: &mut Tree, has_base: bool, pipe: &mut Pipe<'_>) -> Result<(), Error> {
-    let mut executor = execute::Executor::new(here);
+fn follow(here: &Side, is_shared: bool, told: Agreement, pipe: &mut Pipe<'_>) -> Result<(), Error> {
+    let mut executor = execute::Executor::new(here, told);
     let mut steps = StepReader::default();
-    let mut agreement = Agreement::new();
     loop {
         here.context.cancel.check()?;
         match pipe.recv_or_end()? {
@@ -95,7 +93,12 @@ fn follow(here: &Side, base: &mut Tree, has_base: bool, pipe: &mut Pipe<'_>) -> 
                 for wanted in fetch.items {
                     let path = wire::path(&wanted.path)?;
                     let basis = optional_digest(&wanted.basis)?;
-                    crate::transfer::send(here, pipe, &mut out, &path, basis)?;
+                    let listed = here.saw(&path)?;
+                    let announced = listed.as_ref().map(|listed| Announced {
+                        entry: &listed.entry,
+                        modified_ms: listed.stamp().modified_ms(),
+                    });
+                    send(here, pipe, &mut out, &path, basis, announced.as_ref())?;
                 }
                 out.flush(pipe)?;
             }
@@ -106,21 +109,16 @@ fn follow(here: &Side, base: &mut Tree, has_base: bool, pipe: &mut Pipe<'_>) -> 
             Some(Body::Agreed(agreed)) => {
                 for entry in &agreed.entries {
                     let (path, entry) = wire::entry(entry)?;
-                    agreement.insert(path, Some(entry));
+                    executor.agreed.insert(path, Some(entry));
                 }
                 for path in &agreed.gone {
-                    agreement.insert(wire::path(path)?, None);
+                    executor.agreed.insert(wire::path(path)?, None);
+                }
+                for path in &agreed.except {
+                    executor.agreed.remove(&wire::path(path)?);
                 }
                 if agreed.last {
-                    let whole = std::mem::take(&mut agreement);
-                    here.state.agree(
-                        here.fs().as_ref(),
-                        base,
-                        &whole,
-                        !has_base,
-                        here.root_name,
-                    )?;
-                    executor.remember()?;
+                    executor.agree(!is_shared)?;
                     pipe.send(Body::Done(pb::Done {}))?;
                 }
             }

@@ -7,7 +7,7 @@ mod receive;
 mod send;
 
 pub(crate) use receive::{Receipt, copy_local, receive, write_given};
-pub(crate) use send::{Sent, send};
+pub(crate) use send::{Announced, Sent, send};
 
 use crate::{delta::BlockList, entry::Entry};
 

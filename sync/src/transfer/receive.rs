@@ -4,7 +4,7 @@ use std::{fs::File, io, os::unix::fs::FileExt, time::Duration};
 
 use proto::sync::v1::step::What as Step;
 
-use super::Staged;
+use super::{Announced, Staged};
 use crate::{
     RelPath,
     content::{ContentHasher, checked_end, hole},
@@ -160,15 +160,16 @@ impl<'a> Writing<'a> {
     }
 }
 
-/// Takes a content from the stream; `wanted` is what was decided on, which the file may have left behind meanwhile. `basis` opens the content with that digest, if it is here. A full disk fails this content
-/// alone: what still comes of it is dropped.
+/// Takes a content from the stream; `announced` is what was decided on, which the file may have left behind meanwhile. `basis`
+/// opens the content with that digest, if it is here. A full disk fails this content alone: what still comes of it is dropped.
 pub(crate) fn receive(
     side: &Side,
     pipe: &mut Pipe<'_>,
     steps: &mut StepReader,
-    wanted: &Entry,
+    announced: &Announced<'_>,
     mut basis: impl FnMut(Digest) -> Option<File>,
 ) -> Result<Receipt, Error> {
+    let wanted = announced.entry;
     let mut begin = match steps.next(pipe)? {
         Step::Begin(begin) => begin,
         Step::Failed(reason) => return Ok(Receipt::Failed(reason)),
@@ -189,7 +190,8 @@ pub(crate) fn receive(
             side.context.cancel.check()?;
             let step = steps.next(pipe)?;
             match (step, &mut writing) {
-                (Step::End(entry), _) => break Ok(entry),
+                (Step::End(entry), _) => break Ok(Some(entry)),
+                (Step::Complete(_), _) => break Ok(None),
                 (Step::Failed(reason), _) => break Err(reason),
                 (Step::Restart(again), _) => {
                     discard(side, &name)?;
@@ -217,10 +219,13 @@ pub(crate) fn receive(
                 return Ok(Receipt::Failed(reason));
             }
         };
-        let (announced, modified_ms) = (local_entry(&entry)?, entry.modified_ms);
+        let (sent, modified_ms) = match entry {
+            Some(entry) => (local_entry(&entry)?, entry.modified_ms),
+            None => (wanted.clone(), announced.modified_ms),
+        };
         // Content and executable bit may have been decided on apart.
-        let announced = if announced.same_content(wanted) { wanted.clone() } else { announced };
-        let Entry::File { size, digest, executable } = announced else {
+        let sent = if sent.same_content(wanted) { wanted.clone() } else { sent };
+        let Entry::File { size, digest, executable } = sent else {
             return Err(Error::protocol("the content of something that is no file"));
         };
         let done = match writing {
@@ -240,7 +245,7 @@ pub(crate) fn receive(
             discard(side, &name)?;
             return Ok(Receipt::Wrong);
         }
-        let staged = Staged { name, entry: announced, blocks, file: Some(file) };
+        let staged = Staged { name, entry: sent, blocks, file: Some(file) };
         return Ok(Receipt::Staged(staged));
     }
 }

@@ -31,6 +31,12 @@ pub(crate) enum Sent {
     Failed(String),
 }
 
+/// A file as the receiver knows of it.
+pub(crate) struct Announced<'a> {
+    pub entry: &'a Entry,
+    pub modified_ms: i64,
+}
+
 /// Sends what is at `path`; `basis` is a content that the receiver says it holds.
 pub(crate) fn send(
     side: &Side,
@@ -38,6 +44,7 @@ pub(crate) fn send(
     out: &mut StepWriter,
     path: &RelPath,
     basis: Option<Digest>,
+    announced: Option<&Announced<'_>>,
 ) -> Result<Sent, Error> {
     let file = match side.root.file(path) {
         Ok(file) => file,
@@ -80,7 +87,16 @@ pub(crate) fn send(
                 side.state.keep_blocks(digest, &blocks)?;
             }
             let entry = Entry::File { size, digest, executable: after.stamp.executable };
-            out.push(pipe, Step::End(proto_entry(path, &entry, after.stamp.modified_ms())))?;
+            let modified_ms = after.stamp.modified_ms();
+            let as_announced = announced.is_some_and(|announced| {
+                announced.entry.same_content(&entry) && announced.modified_ms == modified_ms
+            });
+            let end = if as_announced {
+                Step::Complete(true)
+            } else {
+                Step::End(proto_entry(path, &entry, modified_ms))
+            };
+            out.push(pipe, end)?;
             return Ok(Sent::Whole(entry));
         }
     }

@@ -1,0 +1,187 @@
+//! Times both ends of the engine in one process, without a network: `rounds <folder> [files]`. For profiles; `make bench-sync`
+//! measures the product.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::format_push_string,
+    reason = "a stopwatch that prints"
+)]
+
+use std::{
+    fs,
+    path::Path,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use sync::{
+    Context, Exclusions, Link, LinkError, OnMassDeletion, Outcome, Request, ServerSide, StudioSide,
+    run, serve,
+};
+
+struct Channel {
+    to: SyncSender<Bytes>,
+    from: Receiver<Bytes>,
+}
+
+impl Link for Channel {
+    fn send(&mut self, message: Bytes) -> Result<(), LinkError> {
+        self.to.send(message).map_err(|_| LinkError::Gone)
+    }
+
+    fn recv(&mut self) -> Result<Option<Bytes>, LinkError> {
+        Ok(self.from.recv().ok())
+    }
+}
+
+fn synchronise(folder: &Path) -> Outcome {
+    let (to_studio, from_server) = sync_channel(4);
+    let (to_server, from_studio) = sync_channel(4);
+    let mut server_link = Channel { to: to_studio, from: from_studio };
+    let mut studio_link = Channel { to: to_server, from: from_server };
+    let studio = StudioSide {
+        root: folder.join("studio"),
+        state_dir: folder.join("studio.state"),
+        identity: "pod".to_owned(),
+        one_way: false,
+        exclusions: Exclusions::none(),
+    };
+    let server = ServerSide {
+        root: folder.join("zone"),
+        state_dir: folder.join("zone.state"),
+        trash: folder.join("zone.trash"),
+        one_way: false,
+        exclusions: Exclusions::none(),
+        studio_label: "lab".to_owned(),
+    };
+    std::thread::scope(|scope| {
+        let serving = scope.spawn(move || {
+            let end = serve(&studio, &mut studio_link, &Context::system());
+            drop(studio_link);
+            end
+        });
+        let request = Request { on_mass_deletion: OnMassDeletion::Allow, ..Request::default() };
+        let outcome = run(&server, &request, &mut server_link, &Context::system(), &mut |_| {});
+        drop(server_link);
+        let studio = serving.join().expect("it does not panic");
+        match (outcome, studio) {
+            (Ok(outcome), Ok(())) => outcome,
+            (outcome, studio) => {
+                panic!(
+                    "server: {:?}; studio: {:?}",
+                    outcome.err().map(|e| e.chain()),
+                    studio.err().map(|e| e.chain())
+                )
+            }
+        }
+    })
+}
+
+fn timed(case: &str, folder: &Path) {
+    let began = Instant::now();
+    let outcome = synchronise(folder);
+    println!(
+        "{case:12} {:7.3} s  {:>8} changes  {:>10} B up  {:>10} B down",
+        began.elapsed().as_secs_f64(),
+        outcome.server_changes.len() + outcome.studio_changes.len(),
+        outcome.stats.bytes_received,
+        outcome.stats.bytes_sent,
+    );
+}
+
+/// Text of about 3 KB that compresses like source.
+fn source(number: usize) -> String {
+    let mut text = String::new();
+    let mut random = number as u64 * 0x9e37_79b9_7f4a_7c15 + 1;
+    while text.len() < 1_000 + number % 4_000 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        text.push_str(&format!(
+            "    let value_{} = compute({}, \"{:x}\");\n",
+            random % 50,
+            random % 9,
+            random >> 50
+        ));
+    }
+    text
+}
+
+fn write(path: &Path, content: &[u8]) {
+    fs::write(path, content).expect("written");
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().expect("rounds <folder> [files]");
+    let folder = Path::new(&folder);
+    let files: usize = arguments.next().map_or(100_000, |count| count.parse().expect("a number"));
+    let zone = folder.join("zone");
+    let studio = folder.join("studio");
+    if !zone.exists() {
+        for number in 0..files {
+            let parent =
+                zone.join(format!("m{:02}/p{:04}", number / (files / 40 + 1), number / 10));
+            fs::create_dir_all(&parent).expect("made");
+            write(&parent.join(format!("file_{number}.rs")), source(number).as_bytes());
+        }
+        timed("first", folder);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    timed("settle", folder);
+    timed("nothing", folder);
+    timed("nothing", folder);
+    for number in (0..files).step_by((files / 1_000).max(1)) {
+        let path = studio.join(format!(
+            "m{:02}/p{:04}/file_{number}.rs",
+            number / (files / 40 + 1),
+            number / 10
+        ));
+        let mut text = fs::read(&path).expect("there");
+        text.extend_from_slice(b"// edited\n");
+        write(&path, &text);
+    }
+    timed("1000 edits", folder);
+    timed("nothing", folder);
+    fs::rename(studio.join("m01"), studio.join("renamed")).expect("renamed");
+    timed("rename", folder);
+    fs::rename(studio.join("renamed"), studio.join("m01")).expect("renamed");
+    timed("and back", folder);
+    let away = folder.join("away");
+    fs::create_dir_all(&away).expect("made");
+    for module in 2..10 {
+        fs::rename(studio.join(format!("m{module:02}")), away.join(format!("{module}")))
+            .expect("moved");
+    }
+    timed("delete", folder);
+    for module in 2..10 {
+        fs::rename(away.join(format!("{module}")), studio.join(format!("m{module:02}")))
+            .expect("moved");
+    }
+    timed("recreate", folder);
+    let big = studio.join("big.bin");
+    if !big.exists() {
+        let mut state = 1_u64;
+        let mut content = Vec::with_capacity(1 << 28);
+        while content.len() < 1 << 28 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            content.extend_from_slice(&state.to_le_bytes());
+        }
+        write(&big, &content);
+        timed("256 MiB", folder);
+    }
+    let mut content = fs::read(&big).expect("there");
+    if let Some(byte) = content.get_mut(100_000_000) {
+        *byte ^= 1;
+    }
+    write(&big, &content);
+    timed("1 byte", folder);
+    content.splice(0..0, [7; 1_024]);
+    write(&big, &content);
+    timed("1 KB front", folder);
+    timed("nothing", folder);
+}

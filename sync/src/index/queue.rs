@@ -1,0 +1,86 @@
+//! Work that makes more work, for several threads.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::{RelPath, fs::Found, state::Remembered};
+
+/// A piece of a scan.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Look into a folder; `None`: the root.
+    Folder(Option<RelPath>),
+    /// Files of which nothing is known that still holds.
+    Read(Vec<(RelPath, Found, Remembered)>),
+    /// A folder is no more: neither is what is remembered of its inside.
+    Gone(RelPath),
+}
+
+#[derive(Default)]
+struct Waiting {
+    tasks: Vec<Task>,
+    /// Tasks that are being worked on, and may make others.
+    busy: usize,
+    ended: bool,
+}
+
+/// Last in, first out: so few folders wait at a time.
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Condvar,
+}
+
+impl Queue {
+    pub(super) fn new(first: Task) -> Self {
+        let waiting = Waiting { tasks: vec![first], ..Waiting::default() };
+        Self { waiting: Mutex::new(waiting), more: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, tasks: impl IntoIterator<Item = Task>) {
+        let mut waiting = self.lock();
+        let before = waiting.tasks.len();
+        waiting.tasks.extend(tasks);
+        match waiting.tasks.len() - before {
+            0 => {}
+            1 => self.more.notify_one(),
+            _ => self.more.notify_all(),
+        }
+    }
+
+    /// The next task; waits while another thread may still make one. `None`: all is done.
+    pub(super) fn next(&self) -> Option<Task> {
+        let mut waiting = self.lock();
+        loop {
+            if waiting.ended {
+                return None;
+            }
+            if let Some(task) = waiting.tasks.pop() {
+                waiting.busy += 1;
+                return Some(task);
+            }
+            if waiting.busy == 0 {
+                self.more.notify_all();
+                return None;
+            }
+            waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A task that [`Self::next`] gave is done.
+    pub(super) fn done(&self) {
+        let mut waiting = self.lock();
+        waiting.busy -= 1;
+        if waiting.busy == 0 && waiting.tasks.is_empty() {
+            self.more.notify_all();
+        }
+    }
+
+    /// Nobody gets another task.
+    pub(super) fn end(&self) {
+        self.lock().ended = true;
+        self.more.notify_all();
+    }
+}

@@ -1,0 +1,311 @@
+//! One thread of a scan.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use super::{
+    Known, RESERVED,
+    hash::{Hashed, hash},
+    is_racy,
+    queue::{Queue, Task},
+    scan::{Difference, Part, Scanned, Scanning, Unknown},
+};
+use crate::{
+    RelPath,
+    entry::Entry,
+    error::Error,
+    fs::{Found, What, is_absent, look_in, read_link_in},
+    path::Joined,
+    state::{Remembered, Update},
+};
+
+/// Folders within folders that are looked at.
+const DEEPEST: usize = 512;
+/// Files and bytes that are read by one task.
+const READ_FILES: usize = 64;
+const READ_BYTES: u64 = 8 << 20;
+
+pub(super) struct Visitor<'a> {
+    scanning: Scanning<'a>,
+    queue: &'a Queue,
+    pub(super) part: Part,
+}
+
+/// What looking into one folder leaves to do.
+#[derive(Default)]
+struct Left {
+    folders: Vec<RelPath>,
+    gone: Vec<RelPath>,
+    files: Vec<(RelPath, Found, Remembered)>,
+}
+
+impl<'a> Visitor<'a> {
+    pub(super) fn new(scanning: Scanning<'a>, queue: &'a Queue) -> Self {
+        Self { scanning, queue, part: Part::default() }
+    }
+
+    pub(super) fn visit(&mut self, task: Task) -> Result<(), Error> {
+        self.scanning.cancel.check()?;
+        match task {
+            Task::Folder(None) => {
+                self.folder(None).map_err(Error::io("read the folder that is synchronised"))?
+            }
+            Task::Folder(Some(folder)) => {
+                if folder.ancestors().count() >= DEEPEST {
+                    self.unknown(folder, format!("it is more than {DEEPEST} folders deep"));
+                    return Ok(());
+                }
+                match self.folder(Some(&folder)) {
+                    Ok(done) => done,
+                    Err(error) if is_absent(&error) => {
+                        self.queue.push([Task::Gone(folder.clone())]);
+                        self.learn(folder.clone(), None);
+                        self.part.vanished.push(folder);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        self.unknown(folder, format!("the folder can't be read: {error}"));
+                        Ok(())
+                    }
+                }
+            }
+            Task::Read(files) => self.read_all(files),
+            Task::Gone(folder) => self.inside_is_gone(&folder),
+        }
+    }
+
+    /// Looks at what is in one folder. The outer error is the folder's own.
+    fn folder(&mut self, folder: Option<&RelPath>) -> io::Result<Result<(), Error>> {
+        let (fd, names) = self.scanning.root.list(folder)?;
+        Ok(self.compare(folder, fd.as_fd(), &names))
+    }
+
+    /// Walks through the names that are there and those that are remembered, both sorted.
+    fn compare(
+        &mut self,
+        folder: Option<&RelPath>,
+        fd: BorrowedFd<'_>,
+        names: &[Vec<u8>],
+    ) -> Result<(), Error> {
+        let mut cursor = self.scanning.memory.folder(folder)?;
+        let mut left = Left::default();
+        let mut joined = Joined::new(folder);
+        let mut known = cursor.next()?;
+        for name in names {
+            while let Some((before, what)) = known.take_if(|(before, _)| *before < *name) {
+                self.gone(joined.with(&before), &what, &mut left);
+                known = cursor.next()?;
+            }
+            let what = match known.take_if(|(same, _)| same == name) {
+                Some((_, what)) => {
+                    known = cursor.next()?;
+                    what
+                }
+                None => Remembered::default(),
+            };
+            if folder.is_none() && name == RESERVED {
+                continue;
+            }
+            let path = joined.with(name);
+            if let Err(error) = RelPath::check_length(path) {
+                // It can't be named to the other side: the folder it is in is not complete.
+                let reason = format!("{}: {error}", String::from_utf8_lossy(name));
+                if let Some(folder) = folder {
+                    self.unknown(folder.clone(), reason);
+                }
+                continue;
+            }
+            match look_in(fd, name) {
+                Ok(Some(found)) => {
+                    let is_folder = found.what == What::Folder;
+                    if self.scanning.exclusions.matches_bytes(path, is_folder) {
+                        self.gone(path, &what, &mut left);
+                    } else {
+                        self.found(fd, name, path, found, what, &mut left);
+                    }
+                }
+                Ok(None) => self.gone(path, &what, &mut left),
+                Err(error) => {
+                    let reason = format!("it can't be looked at: {error}");
+                    self.unknown(RelPath::joined(path), reason);
+                }
+            }
+        }
+        while let Some((before, what)) = known {
+            self.gone(joined.with(&before), &what, &mut left);
+            known = cursor.next()?;
+        }
+        self.leave(left)
+    }
+
+    fn found(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        name: &[u8],
+        path: &[u8],
+        found: Found,
+        what: Remembered,
+        left: &mut Left,
+    ) {
+        let trusted = what.seen.as_ref().filter(|known| known.stamp == found.stamp && !known.racy);
+        if matches!(found.what, What::File | What::Link) && was_folder(&what) {
+            left.gone.push(RelPath::joined(path));
+        }
+        let entry = match found.what {
+            What::Folder => {
+                left.folders.push(RelPath::joined(path));
+                Entry::Folder
+            }
+            What::Special(special) => {
+                let reason = format!("{} is not synchronised", special.name());
+                let unknown = Unknown { reason, special: true };
+                self.part.scan.unknown.insert(RelPath::joined(path), unknown);
+                return;
+            }
+            What::Link => match trusted.map(|known| &known.entry) {
+                Some(entry @ Entry::Link { .. }) => entry.clone(),
+                _ => match read_link_in(fd, name) {
+                    Ok(target) => Entry::Link { target },
+                    Err(error) if is_absent(&error) => return self.gone(path, &what, left),
+                    Err(error) => {
+                        let reason = format!("the link can't be read: {error}");
+                        return self.unknown(RelPath::joined(path), reason);
+                    }
+                },
+            },
+            What::File => match trusted.map(|known| &known.entry) {
+                Some(entry @ Entry::File { .. }) => entry.clone(),
+                _ => return left.files.push((RelPath::joined(path), found, what)),
+            },
+        };
+        self.is_there(path, None, Scanned { entry, found }, what);
+    }
+
+    /// Remembers and reports; the path is only made when it is needed.
+    fn is_there(&mut self, bytes: &[u8], path: Option<RelPath>, now: Scanned, what: Remembered) {
+        let scan = &mut self.part.scan;
+        scan.entries += 1;
+        let is_folder = now.entry.is_folder();
+        let known = what.seen.as_ref().is_some_and(|known| {
+            let stamp = now.found.stamp;
+            known.stamp == if is_folder { stamp.of_folder() } else { stamp }
+                && known.entry == now.entry
+                && (is_folder || known.racy == is_racy(&stamp, self.scanning.now_ns))
+        });
+        let agreed = what.agreed.filter(|_| self.scanning.is_agreed);
+        let differs = agreed.as_ref() != Some(&now.entry);
+        if known && !differs {
+            return;
+        }
+        let path = path.unwrap_or_else(|| RelPath::joined(bytes));
+        if !known {
+            let stamp = now.found.stamp;
+            let fresh = Known {
+                entry: now.entry.clone(),
+                stamp: if is_folder { stamp.of_folder() } else { stamp },
+                racy: !is_folder && is_racy(&stamp, self.scanning.now_ns),
+            };
+            scan.learned.insert(path.clone(), Update::seen(Some(fresh)));
+        }
+        if differs {
+            scan.differences.insert(path, Difference { now: Some(now), agreed });
+        }
+    }
+
+    /// Nothing is there any more of what is remembered.
+    fn gone(&mut self, path: &[u8], what: &Remembered, left: &mut Left) {
+        if was_folder(what) {
+            left.gone.push(RelPath::joined(path));
+        }
+        self.forget(path, what);
+    }
+
+    fn forget(&mut self, path: &[u8], what: &Remembered) {
+        if what.seen.is_some() {
+            self.learn(RelPath::joined(path), None);
+        }
+        if let Some(agreed) = &what.agreed
+            && self.scanning.is_agreed
+        {
+            let difference = Difference { now: None, agreed: Some(agreed.clone()) };
+            self.part.scan.differences.insert(RelPath::joined(path), difference);
+        }
+    }
+
+    fn inside_is_gone(&mut self, folder: &RelPath) -> Result<(), Error> {
+        let mut cursor = self.scanning.memory.folder(Some(folder))?;
+        let mut joined = Joined::new(Some(folder));
+        let mut left = Left::default();
+        while let Some((name, what)) = cursor.next()? {
+            self.gone(joined.with(&name), &what, &mut left);
+        }
+        self.leave(left)
+    }
+
+    /// Gives work away; the first files are read here.
+    fn leave(&mut self, left: Left) -> Result<(), Error> {
+        let mut reading = Vec::new();
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for file in left.files {
+            bytes += file.1.stamp.size;
+            part.push(file);
+            if part.len() >= READ_FILES || bytes >= READ_BYTES {
+                reading.push(std::mem::take(&mut part));
+                bytes = 0;
+            }
+        }
+        let folders = left.folders.into_iter().rev().map(|folder| Task::Folder(Some(folder)));
+        let gone = left.gone.into_iter().map(Task::Gone);
+        self.queue.push(folders.chain(gone).chain(reading.into_iter().map(Task::Read)));
+        self.read_all(part)
+    }
+
+    fn read_all(&mut self, files: Vec<(RelPath, Found, Remembered)>) -> Result<(), Error> {
+        for (path, found, what) in files {
+            self.scanning.cancel.check()?;
+            self.read(path, found, what)?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, path: RelPath, found: Found, what: Remembered) -> Result<(), Error> {
+        let file = match self.scanning.root.file(&path) {
+            Ok(file) => file,
+            Err(error) if is_absent(&error) => {
+                self.forget(path.as_bytes(), &what);
+                return Ok(());
+            }
+            Err(error) => {
+                self.unknown(path, format!("the file can't be opened: {error}"));
+                return Ok(());
+            }
+        };
+        match hash(&file, found.stamp.size, self.scanning.cancel) {
+            Ok(Hashed::Stable(digest, stamp)) => {
+                let entry = Entry::File { size: stamp.size, digest, executable: stamp.executable };
+                let now = Scanned { entry, found: Found { what: What::File, stamp } };
+                let bytes = path.clone();
+                self.is_there(bytes.as_bytes(), Some(path), now, what);
+            }
+            Ok(Hashed::Busy) => self.unknown(path, "it changed while it was read".to_owned()),
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) => self.unknown(path, error.chain()),
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, path: RelPath, seen: Option<Known>) {
+        self.part.scan.learned.insert(path, Update::seen(seen));
+    }
+
+    fn unknown(&mut self, path: RelPath, reason: String) {
+        self.part.scan.unknown.insert(path, Unknown { reason, special: false });
+    }
+}
+
+fn was_folder(what: &Remembered) -> bool {
+    let seen = what.seen.as_ref().map(|seen| &seen.entry);
+    [seen, what.agreed.as_ref()].into_iter().flatten().any(Entry::is_folder)
+}

@@ -1,0 +1,202 @@
+//! Both sides beside what was agreed: only the paths that some decision may depend on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::listing::Listed;
+use crate::{
+    RelPath, Side as Which,
+    apply::copy_prefix,
+    entry::{Entry, Tree},
+    error::Error,
+    plan::Operation,
+    reconcile::{Counts, Sources, Times, wanted},
+    request::Request,
+    side::Side,
+    state::Agreed,
+};
+
+/// Contents of less in all are not looked for under every path of a side.
+const SEARCHED_BYTES: u64 = 256 << 10;
+
+/// What both sides have.
+pub(super) struct Picture {
+    pub base: Tree,
+    pub server: Tree,
+    pub studio: Tree,
+    pub times: Times,
+    pub counts: Counts,
+    pub unknown: BTreeSet<RelPath>,
+    /// Of the studio.
+    pub studio_entries: u64,
+}
+
+/// What is agreed with this studio.
+#[derive(Clone, Copy)]
+pub(super) struct Ground {
+    /// `None`: nothing.
+    pub agreed: Option<Agreed>,
+    /// Whether the studio remembers the same, and told only what differs.
+    pub is_shared: bool,
+}
+
+impl Picture {
+    pub(super) fn new(
+        here: &Side,
+        ground: Ground,
+        listed: &Listed,
+        request: &Request,
+        label: &str,
+    ) -> Result<Self, Error> {
+        let paths = paths(here, ground, listed, request, label)?;
+        let (mut base, mut server, mut studio) = (Tree::new(), Tree::new(), Tree::new());
+        for path in paths {
+            let here_differs = here.seen.differences.get(&path);
+            let agreed = match (here_differs, ground.agreed) {
+                (_, None) => None,
+                (Some(difference), Some(_)) => difference.agreed.clone(),
+                (None, Some(_)) => here.memory.agreed(&path)?,
+            };
+            let on_server = match here_differs {
+                Some(difference) => difference.now.as_ref().map(|now| now.entry.clone()),
+                None => agreed.clone(),
+            };
+            let in_studio = match listed.told.get(&path) {
+                Some(told) => told.clone(),
+                None if ground.is_shared => agreed.clone(),
+                None => None,
+            };
+            server.extend(on_server.map(|entry| (path.clone(), entry)));
+            studio.extend(in_studio.map(|entry| (path.clone(), entry)));
+            base.extend(agreed.map(|entry| (path, entry)));
+        }
+        let tally = ground.agreed.map(|agreed| agreed.tally).unwrap_or_default();
+        let files = |tree: &Tree| tree.values().filter(|entry| !entry.is_folder()).count() as u64;
+        // The trees differ from the whole ones by what is the same everywhere.
+        let common = tally.files.saturating_sub(files(&base));
+        let counts = Counts {
+            base: tally.files,
+            server: common + files(&server),
+            studio: common + files(&studio),
+        };
+        let studio_entries = tally.entries.saturating_sub(base.len() as u64) + studio.len() as u64;
+        let server_times = here
+            .seen
+            .differences
+            .iter()
+            .filter_map(|(path, difference)| {
+                Some((path.clone(), difference.now.as_ref()?.stamp().modified_ms()))
+            })
+            .collect();
+        let unknown = here.seen.unknown.keys().chain(listed.unknown.keys()).cloned().collect();
+        let times = Times { server: server_times, studio: listed.modified_ms.clone() };
+        Ok(Self { base, server, studio, times, counts, unknown, studio_entries })
+    }
+
+    fn tree(&self, side: Which) -> &Tree {
+        match side {
+            Which::Server => &self.server,
+            Which::Studio => &self.studio,
+        }
+    }
+
+    /// Contents that a side has already need not travel.
+    pub(super) fn find_sources(
+        &self,
+        here: &Side,
+        side: Which,
+        operations: &mut [Operation],
+    ) -> Result<(), Error> {
+        let wanted = wanted(operations);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut sources = Sources::new(&wanted, operations);
+        for (path, entry) in self.tree(side) {
+            sources.add(path, entry);
+        }
+        let bytes: u64 = operations.iter().map(Operation::bytes).sum();
+        if bytes >= SEARCHED_BYTES {
+            let is_wanted =
+                |entry: &Entry| entry.digest().is_some_and(|digest| wanted.contains(&digest));
+            // What is not in the trees is on both sides as it was agreed.
+            here.memory.each(
+                |what| what.agreed.as_ref().is_some_and(is_wanted),
+                |path, what| {
+                    let is_common = !self.base.contains_key(&path);
+                    if let (true, Some(entry)) = (is_common, &what.agreed) {
+                        sources.add(&path, entry);
+                    }
+                },
+            )?;
+        }
+        sources.point(operations);
+        Ok(())
+    }
+}
+
+/// Whatever is in a folder is in a folder.
+pub(super) fn check(
+    here: &Side,
+    ground: Ground,
+    listed: &Listed,
+    studio: &Tree,
+) -> Result<(), Error> {
+    let mut checked: Option<RelPath> = None;
+    for (path, what) in &listed.told {
+        let Some(folder) = path.parent().filter(|_| what.is_some()) else { continue };
+        if checked.as_ref() == Some(&folder) {
+            continue;
+        }
+        let is_folder = match studio.get(&folder) {
+            Some(entry) => entry.is_folder(),
+            None if listed.told.contains_key(&folder) || !ground.is_shared => false,
+            None => here.memory.agreed(&folder)?.is_some_and(|entry| entry.is_folder()),
+        };
+        if !is_folder {
+            return Err(Error::protocol(format!("a listing in which {folder} is no folder")));
+        }
+        checked = Some(folder);
+    }
+    Ok(())
+}
+
+/// Everything that differs anywhere, and what people asked about.
+fn paths(
+    here: &Side,
+    ground: Ground,
+    listed: &Listed,
+    request: &Request,
+    label: &str,
+) -> Result<BTreeSet<RelPath>, Error> {
+    let differences = here.seen.differences.keys();
+    let mut paths: BTreeSet<RelPath> = differences.chain(listed.told.keys()).cloned().collect();
+    paths.extend(request.fetch.iter().cloned());
+    paths.extend(request.resolutions.iter().map(|resolution| resolution.path.clone()));
+    if ground.agreed.is_none() {
+        return Ok(paths);
+    }
+    if !ground.is_shared {
+        here.memory.each(|what| what.agreed.is_some(), |path, _| paths.extend([path]))?;
+        return Ok(paths);
+    }
+    // A conflict is named after what is beside it.
+    let mut clashing: BTreeMap<Option<RelPath>, Vec<Vec<u8>>> = BTreeMap::new();
+    let both = here.seen.differences.keys().filter(|path| listed.told.contains_key(*path));
+    for path in both {
+        let (folder, name) = path.split();
+        let begin = copy_prefix(name, label);
+        clashing.entry(folder).or_default().push(begin);
+    }
+    for (folder, mut begins) in clashing {
+        begins.sort_unstable();
+        let mut cursor = here.memory.folder(folder.as_ref())?;
+        while let Some((name, _)) = cursor.next()? {
+            let before = begins.partition_point(|begin| *begin <= name);
+            let nearest = before.checked_sub(1).and_then(|at| begins.get(at));
+            if nearest.is_some_and(|begin| name.starts_with(begin)) {
+                paths.extend(RelPath::in_folder(folder.as_ref(), &name));
+            }
+        }
+    }
+    Ok(paths)
+}
