@@ -49,6 +49,7 @@ mod server;
 mod side;
 mod state;
 mod studio;
+mod threads;
 mod transfer;
 pub mod trash;
 mod wire;

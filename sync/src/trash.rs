@@ -1,11 +1,11 @@
-//! What a synchronisation replaced or deleted, until it expires: a folder `<time>-<id>` an item, with the thing and a note about it.
+//! What a synchronisation replaced or deleted, until it expires: a folder `<time>-<id>` for what went together, with the things and
+//! notes about them, a line of JSON each.
 //!
-//! The note is there before the thing is moved in by one rename: a crash leaves an item that is whole, or a note about nothing,
-//! which is no item and expires with the others. The control plane keeps what its users delete in the same form, and lists,
-//! restores and expires both.
+//! The notes are there before the things are moved in, each by one rename: a crash leaves things that are whole, or notes about
+//! nothing, which are no items and expire with the others. The control plane lists, restores and expires them.
 
 use std::{
-    io::{self, Read},
+    io::{self, BufRead as _, Read as _},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     time::Duration,
@@ -14,6 +14,7 @@ use std::{
 use data_encoding::{BASE32_NOPAD, BASE64};
 use rustix::{
     fs::{Mode, OFlags, openat},
+    io::Errno,
     rand::{GetRandomFlags, getrandom},
 };
 use serde::{Deserialize, Serialize};
@@ -23,13 +24,15 @@ use crate::{
     fs::{FileSystem, Root, What, look_in, names},
 };
 
-pub(crate) const NOTE: &[u8] = b"note.json";
-/// Largest note that is read: a path of 4,095 bytes, encoded, and a reason.
-const LONGEST_NOTE: u64 = 64 << 10;
+pub(crate) const NOTES: &[u8] = b"notes";
+/// Most that is read of one folder's notes.
+const LONGEST_NOTES: u64 = 256 << 20;
 
 /// Where a thing was, and why it is there no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
+    /// The thing's name beside the notes.
+    pub thing: String,
     /// Base64: any bytes.
     pub path: String,
     pub deleted_at_s: i64,
@@ -43,20 +46,30 @@ pub(crate) fn random_name() -> io::Result<String> {
     Ok(BASE32_NOPAD.encode(&bytes).to_lowercase())
 }
 
-pub(crate) fn write_note(
+impl Note {
+    pub(crate) fn new(thing: &str, path: &RelPath, reason: &str, now_s: u64) -> Self {
+        Self {
+            thing: thing.to_owned(),
+            path: BASE64.encode(path.as_bytes()),
+            deleted_at_s: i64::try_from(now_s).unwrap_or(i64::MAX),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+pub(crate) fn write_notes(
     fs: &dyn FileSystem,
     folder: BorrowedFd<'_>,
-    path: &RelPath,
-    reason: &str,
-    now_s: u64,
-) -> io::Result<()> {
-    let note = Note {
-        path: BASE64.encode(path.as_bytes()),
-        deleted_at_s: i64::try_from(now_s).unwrap_or(i64::MAX),
-        reason: reason.to_owned(),
-    };
-    let file = fs.create(folder, NOTE, false)?;
-    fs.write(&file, serde_json::to_string(&note)?.as_bytes(), 0)
+    notes: &[Note],
+) -> io::Result<std::fs::File> {
+    let mut text = Vec::new();
+    for note in notes {
+        serde_json::to_writer(&mut text, note)?;
+        text.push(b'\n');
+    }
+    let file = fs.create(folder, NOTES, false)?;
+    fs.write(&file, &text, 0)?;
+    Ok(file)
 }
 
 fn open_in(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
@@ -64,13 +77,17 @@ fn open_in(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
     Ok(openat(folder, name, flags, Mode::empty())?)
 }
 
-/// Reads an item's note.
-pub fn read_note(item: BorrowedFd<'_>) -> io::Result<Note> {
+/// The notes of one folder of the trash, also about things that never came or went back. A line that was cut off ends them.
+pub fn read_notes(folder: BorrowedFd<'_>) -> io::Result<Vec<Note>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = std::fs::File::from(openat(item, NOTE, flags, Mode::empty())?);
-    let mut text = String::new();
-    file.take(LONGEST_NOTE).read_to_string(&mut text)?;
-    Ok(serde_json::from_str(&text)?)
+    let file = match openat(folder, NOTES, flags, Mode::empty()) {
+        Ok(file) => std::fs::File::from(file),
+        Err(Errno::NOENT) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let lines = io::BufReader::new(file.take(LONGEST_NOTES)).lines();
+    let notes = lines.map_while(|line| serde_json::from_str(&line.ok()?).ok());
+    Ok(notes.collect())
 }
 
 /// Removes for good what came before `before` (since 1970). Answers how many items went. What can't be removed is tried again

@@ -12,7 +12,9 @@ mod stamp;
 
 pub use fault::{Fault, FaultyFileSystem};
 pub use real::RealFileSystem;
-pub(crate) use root::{Found, Root, RootIdentity, is_absent, look_in, names, read_link_in};
+pub(crate) use root::{
+    Found, Root, RootIdentity, is_absent, look_in, names, open_in, read_link_in,
+};
 pub(crate) use stamp::{Stamp, What};
 
 use std::{fs::File, io, os::fd::BorrowedFd, time::Duration};

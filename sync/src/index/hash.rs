@@ -28,19 +28,14 @@ pub(super) fn stamp(file: &File) -> io::Result<Found> {
     Ok(Found::of(&fstat(file)?))
 }
 
-/// Hashes a file whose stamp is the same before and after.
-pub(super) fn hash(file: &File, size_hint: u64, cancel: &CancelFlag) -> Result<Hashed, Error> {
+/// Hashes a file whose stamp is the same before (as `seen`) and after.
+pub(super) fn hash(file: &File, seen: Stamp, cancel: &CancelFlag) -> Result<Hashed, Error> {
     let read = Error::io("read a file");
-    // One byte more than expected: so the end is seen at once.
-    let room = usize::try_from(size_hint).unwrap_or(usize::MAX).saturating_add(1);
+    let room = usize::try_from(seen.size).unwrap_or(usize::MAX);
     let mut buffer = vec![0; room.clamp(SMALLEST_BUFFER_BYTES, BUFFER_BYTES)];
     let mut go = || -> Result<Result<Hashed, io::Error>, Error> {
+        let mut before = seen;
         for _ in 0..READ_ATTEMPTS {
-            let before = match stamp(file) {
-                Ok(found) if found.what == What::File => found.stamp,
-                Ok(_) => return Ok(Ok(Hashed::Busy)),
-                Err(error) => return Ok(Err(error)),
-            };
             let (mut hasher, mut at) = (ContentHasher::new(), 0);
             loop {
                 cancel.check()?;
@@ -57,16 +52,21 @@ pub(super) fn hash(file: &File, size_hint: u64, cancel: &CancelFlag) -> Result<H
                     Ok(count) => {
                         hasher.update(buffer.get(..count).unwrap_or_default());
                         at += count as u64;
+                        // Whether it has grown since, the stamp will tell.
+                        if at == before.size {
+                            break;
+                        }
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Ok(Err(error)),
                 }
             }
             match stamp(file) {
+                Ok(after) if after.what != What::File => return Ok(Ok(Hashed::Busy)),
                 Ok(after) if after.stamp == before && before.size == at => {
                     return Ok(Ok(Hashed::Stable(hasher.finish(), before)));
                 }
-                Ok(_) => {}
+                Ok(after) => before = after.stamp,
                 Err(error) => return Ok(Err(error)),
             }
         }

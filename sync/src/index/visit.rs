@@ -16,7 +16,7 @@ use crate::{
     RelPath,
     entry::Entry,
     error::Error,
-    fs::{Found, What, is_absent, look_in, read_link_in},
+    fs::{Found, What, is_absent, look_in, open_in, read_link_in},
     path::Joined,
     state::{Remembered, Update},
 };
@@ -71,7 +71,7 @@ impl<'a> Visitor<'a> {
                     }
                 }
             }
-            Task::Read(files) => self.read_all(files),
+            Task::Read(files) => self.read_all(files, None),
             Task::Gone(folder) => self.inside_is_gone(&folder),
         }
     }
@@ -137,7 +137,7 @@ impl<'a> Visitor<'a> {
             self.gone(joined.with(&before), &what, &mut left);
             known = cursor.next()?;
         }
-        self.leave(left)
+        self.leave(left, Some(fd))
     }
 
     fn found(
@@ -241,11 +241,11 @@ impl<'a> Visitor<'a> {
         while let Some((name, what)) = cursor.next()? {
             self.gone(joined.with(&name), &what, &mut left);
         }
-        self.leave(left)
+        self.leave(left, None)
     }
 
     /// Gives work away; the first files are read here.
-    fn leave(&mut self, left: Left) -> Result<(), Error> {
+    fn leave(&mut self, left: Left, folder: Option<BorrowedFd<'_>>) -> Result<(), Error> {
         let mut reading = Vec::new();
         let (mut part, mut bytes) = (Vec::new(), 0);
         for file in left.files {
@@ -259,19 +259,34 @@ impl<'a> Visitor<'a> {
         let folders = left.folders.into_iter().rev().map(|folder| Task::Folder(Some(folder)));
         let gone = left.gone.into_iter().map(Task::Gone);
         self.queue.push(folders.chain(gone).chain(reading.into_iter().map(Task::Read)));
-        self.read_all(part)
+        self.read_all(part, folder)
     }
 
-    fn read_all(&mut self, files: Vec<(RelPath, Found, Remembered)>) -> Result<(), Error> {
+    /// `folder`: that they are all in, where it is open.
+    fn read_all(
+        &mut self,
+        files: Vec<(RelPath, Found, Remembered)>,
+        folder: Option<BorrowedFd<'_>>,
+    ) -> Result<(), Error> {
         for (path, found, what) in files {
             self.scanning.cancel.check()?;
-            self.read(path, found, what)?;
+            self.read(path, folder, &found, what)?;
         }
         Ok(())
     }
 
-    fn read(&mut self, path: RelPath, found: Found, what: Remembered) -> Result<(), Error> {
-        let file = match self.scanning.root.file(&path) {
+    fn read(
+        &mut self,
+        path: RelPath,
+        folder: Option<BorrowedFd<'_>>,
+        found: &Found,
+        what: Remembered,
+    ) -> Result<(), Error> {
+        let opened = match folder {
+            Some(folder) => open_in(folder, path.parts().1),
+            None => self.scanning.root.file(&path),
+        };
+        let file = match opened {
             Ok(file) => file,
             Err(error) if is_absent(&error) => {
                 self.forget(path.as_bytes(), &what);
@@ -282,7 +297,7 @@ impl<'a> Visitor<'a> {
                 return Ok(());
             }
         };
-        match hash(&file, found.stamp.size, self.scanning.cancel) {
+        match hash(&file, found.stamp, self.scanning.cancel) {
             Ok(Hashed::Stable(digest, stamp)) => {
                 let entry = Entry::File { size: stamp.size, digest, executable: stamp.executable };
                 let now = Scanned { entry, found: Found { what: What::File, stamp } };

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Contents of one request. Two requests are on their way: far less than what may wait on a link.
-const ASKED_AT_ONCE: usize = 64;
+const ASKED_AT_ONCE: usize = 256;
 const REQUESTS_AHEAD: usize = 2;
 
 /// Requests for the contents of a list of operations.
@@ -82,7 +82,15 @@ impl Run<'_> {
                     let basis = |digest| basis(self.here, &operation.path, digest);
                     let announced = Announced { entry, modified_ms: *modified_ms };
                     match receive(self.here, pipe, &mut steps, &announced, basis)? {
-                        Receipt::Staged(staged) => self.received(operation, staged),
+                        Receipt::Staged(staged) => {
+                            self.received(operation, &staged.entry);
+                            Ready::PutFile(staged)
+                        }
+                        Receipt::Small(job) => {
+                            self.received(operation, &job.entry);
+                            applier.stage(operation.path.clone(), job)?;
+                            Ready::Coming
+                        }
                         Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
                         Receipt::Wrong => {
                             again.push(operation);
@@ -108,7 +116,9 @@ impl Run<'_> {
                     }
                 }
             };
-            applier.add(operation.path.clone(), ready);
+            if !matches!(ready, Ready::Coming) {
+                applier.add(operation.path.clone(), ready);
+            }
             if applier.is_full() || at + 1 == operations.len() {
                 let batch = operations.get(begun..=at).unwrap_or_default();
                 for (operation, ended) in batch.iter().zip(applier.commit()?) {
@@ -140,28 +150,36 @@ impl Run<'_> {
         pipe.send(Body::Fetch(pb::Fetch { items }))?;
         let mut steps = StepReader::default();
         let announced = Announced { entry, modified_ms: *modified_ms };
-        let ready = match receive(self.here, pipe, &mut steps, &announced, |_| None)? {
-            Receipt::Staged(staged) => self.received(operation, staged),
-            Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
+        let path = operation.path.clone();
+        match receive(self.here, pipe, &mut steps, &announced, |_| None)? {
+            Receipt::Staged(staged) => {
+                self.received(operation, &staged.entry);
+                applier.add(path, Ready::PutFile(staged));
+            }
+            Receipt::Small(job) => {
+                self.received(operation, &job.entry);
+                applier.stage(path, job)?;
+            }
+            Receipt::Failed(reason) => {
+                applier.add(path, Ready::Failed(Ended::Skipped(reason)));
+            }
             Receipt::Wrong => {
                 return Err(Error::protocol("a content that is not what it was said to be"));
             }
-        };
-        applier.add(operation.path.clone(), ready);
+        }
         for ended in applier.commit()? {
             self.ended(Which::Server, operation, ended);
         }
         Ok(())
     }
 
-    fn received(&mut self, operation: &Operation, staged: crate::transfer::Staged) -> Ready {
-        self.done.bytes += staged.entry.size();
+    fn received(&mut self, operation: &Operation, received: &Entry) {
+        self.done.bytes += received.size();
         if let Action::PutFile { entry, .. } = &operation.action
-            && *entry != staged.entry
+            && entry != received
         {
-            self.fresher.insert(operation.path.clone(), staged.entry.clone());
+            self.fresher.insert(operation.path.clone(), received.clone());
         }
-        Ready::PutFile(staged)
     }
 
     /// What the server has at a path and both remember, so that a delta can be made against it.
@@ -185,10 +203,12 @@ impl Run<'_> {
             let mut steps = StepReader::default();
             let announced = Announced { entry, modified_ms: -1 };
             let received = receive(self.here, pipe, &mut steps, &announced, |_| None)?;
-            if let Receipt::Staged(staged) = received {
-                let content = self.take(&staged).map_err(Error::at("fetch", path))?;
-                self.outcome.fetched.push((path.clone(), content));
-            }
+            let content = match received {
+                Receipt::Staged(staged) => self.take(&staged).map_err(Error::at("fetch", path))?,
+                Receipt::Small(job) => job.content,
+                Receipt::Failed(_) | Receipt::Wrong => continue,
+            };
+            self.outcome.fetched.push((path.clone(), content));
         }
         Ok(())
     }

@@ -13,13 +13,26 @@ use crate::{
     error::Error,
     outcome::Progress,
     plan::{Action, Ended, Operation, Source},
-    transfer::{Announced, Sent, send},
+    side::Side,
+    threads,
+    transfer::{Announced, SMALL_BYTES, Sent, Small, read_small, send, send_small},
     wire::{Pipe, StepWriter, proto_entry},
 };
 
 /// A batch is committed when it has so many operations or bytes. One batch is on its way while the one before is written.
-const BATCH_OPERATIONS: usize = 1_000;
+const BATCH_OPERATIONS: usize = 8_000;
 const BATCH_BYTES: u64 = 64 << 20;
+
+/// A small file that will be sent.
+fn read_ahead(here: &Side, operation: &Operation) -> Option<Small> {
+    match &operation.action {
+        Action::PutFile { entry, source: Source::Peer(path), .. } if entry.size() < SMALL_BYTES => {
+            let seen = here.saw(path).ok()??;
+            read_small(&here.root, path, &seen)
+        }
+        _ => None,
+    }
+}
 
 impl Run<'_> {
     pub(super) fn push(
@@ -30,25 +43,31 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let mut out = StepWriter::default();
         let mut on_their_way: VecDeque<&[Operation]> = VecDeque::new();
-        let (mut begun, mut bytes) = (0, 0);
-        for (at, operation) in operations.iter().enumerate() {
-            self.here.context.cancel.check()?;
-            bytes += self.send_operation(operation, pipe, &mut out)?;
-            let last = at + 1 == operations.len();
-            if last || at + 1 - begun >= BATCH_OPERATIONS || bytes >= BATCH_BYTES {
-                out.push(pipe, Step::Commit(true))?;
-                out.flush(pipe)?;
-                on_their_way.push_back(operations.get(begun..=at).unwrap_or_default());
-                self.done.bytes += bytes;
-                (begun, bytes) = (at + 1, 0);
-                while on_their_way.len() > usize::from(!last) {
-                    let Some(batch) = on_their_way.pop_front() else { break };
-                    self.results(batch, pipe)?;
-                    progress(self.done);
+        let (mut begun, mut bytes, mut at) = (0, 0, 0);
+        let here = self.here;
+        threads::ahead(
+            operations,
+            |operation| read_ahead(here, operation),
+            |operation, small| {
+                self.here.context.cancel.check()?;
+                bytes += self.send_operation(operation, small, pipe, &mut out)?;
+                let last = at + 1 == operations.len();
+                if last || at + 1 - begun >= BATCH_OPERATIONS || bytes >= BATCH_BYTES {
+                    out.push(pipe, Step::Commit(true))?;
+                    out.flush(pipe)?;
+                    on_their_way.push_back(operations.get(begun..=at).unwrap_or_default());
+                    self.done.bytes += bytes;
+                    (begun, bytes) = (at + 1, 0);
+                    while on_their_way.len() > usize::from(!last) {
+                        let Some(batch) = on_their_way.pop_front() else { break };
+                        self.results(batch, pipe)?;
+                        progress(self.done);
+                    }
                 }
-            }
-        }
-        Ok(())
+                at += 1;
+                Ok(())
+            },
+        )
     }
 
     fn results(&mut self, batch: &[Operation], pipe: &mut Pipe<'_>) -> Result<(), Error> {
@@ -73,6 +92,7 @@ impl Run<'_> {
     fn send_operation(
         &mut self,
         operation: &Operation,
+        small: Option<Small>,
         pipe: &mut Pipe<'_>,
         out: &mut StepWriter,
     ) -> Result<u64, Error> {
@@ -107,7 +127,7 @@ impl Run<'_> {
                     }
                     Source::Peer(source) => {
                         tell(pipe, out, Do::Put(wanted))?;
-                        self.send_content(operation, source, entry, pipe, out)
+                        self.send_content(operation, (source, small), entry, pipe, out)
                     }
                 }
             }
@@ -117,7 +137,7 @@ impl Run<'_> {
     fn send_content(
         &mut self,
         operation: &Operation,
-        source: &RelPath,
+        (source, small): (&RelPath, Option<Small>),
         wanted: &Entry,
         pipe: &mut Pipe<'_>,
         out: &mut StepWriter,
@@ -128,7 +148,12 @@ impl Run<'_> {
             _ => -1,
         };
         let announced = Announced { entry: wanted, modified_ms };
-        if let Sent::Whole(sent) = send(self.here, pipe, out, source, basis, Some(&announced))?
+        let announced = Some(&announced);
+        let sent = match small {
+            Some(small) => send_small(pipe, out, source, small, announced)?,
+            None => send(self.here, pipe, out, source, basis, announced)?,
+        };
+        if let Sent::Whole(sent) = sent
             && !sent.same_content(wanted)
         {
             self.fresher.insert(operation.path.clone(), sent);

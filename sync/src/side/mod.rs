@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use place::{Place, THING};
+pub(crate) use place::{Batch, Place};
 
 use crate::{
     RelPath,
@@ -83,28 +83,19 @@ impl Side {
         }
     }
 
-    /// What is known of files that this run made, so that the next look need not read them: only of what still is as it was
-    /// made.
+    /// What is known of what this run made, so that the next look need not read it. What was made in the last moment could have
+    /// been changed without a trace: it is read again.
     pub(crate) fn known(&self, made: Vec<(RelPath, Option<Known>)>) -> Result<Updates, Error> {
         let now =
             self.place.file_system_now(self.fs().as_ref()).map_err(Error::io("tell the time"))?;
-        let mut updates = Updates::new();
-        for (path, known) in made {
-            let still = match &known {
-                Some(known) => {
-                    known.entry.is_folder() || {
-                        let found = self.root.look(&path).ok().flatten();
-                        found.is_some_and(|found| found.stamp == known.stamp)
-                    }
-                }
-                None => true,
-            };
-            if still {
-                let known = known.map(|known| Known { racy: is_racy(&known.stamp, now), ..known });
-                updates.insert(path, Update::seen(known));
-            }
-        }
-        Ok(updates)
+        let known = made.into_iter().map(|(path, known)| {
+            let known = known.map(|known| {
+                let racy = !known.entry.is_folder() && is_racy(&known.stamp, now);
+                Known { racy, ..known }
+            });
+            (path, Update::seen(known))
+        });
+        Ok(known.collect())
     }
 
     pub(crate) fn stage(&self) -> BorrowedFd<'_> {

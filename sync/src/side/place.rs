@@ -2,8 +2,8 @@
 //! step.
 //!
 //! ```text
-//! stage/<id>             a new file before it has its name; after an exchange, what had that name before
-//! trash/<time>-<id>/     note.json, written before the exchange; then `thing`, moved in from stage/<id>
+//! stage/<id>, stage/<n>/<id>   a new file before it has its name; after an exchange, what had that name before
+//! trash/<time>-<id>/           notes, written before the first exchange; then the things, moved in from the stage or the root
 //! ```
 //! So whatever a crash leaves in the staging folder is either new (no note: removed) or may be something that was displaced
 //! (a note: moved into the trash).
@@ -11,34 +11,41 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx};
 
 use super::Layout;
 use crate::{
-    RelPath,
     fs::{FileSystem, Root, Stamp, names},
     index::RESERVED,
     trash,
 };
 
-pub(crate) const THING: &[u8] = b"thing";
 const STAGE: &str = "stage";
 const TRASH: &str = "trash";
+/// Names of runs have no capitals.
+const SHELF: &str = "SHELF-";
 
 /// Folders for what is not yet, and for what is no more.
 pub(crate) struct Place {
     stage: OwnedFd,
+    /// Parts of the staging folder, one for each thread that writes.
+    shelves: OnceLock<Vec<OwnedFd>>,
     trash: OwnedFd,
     /// Begins the names of this run.
     run: String,
-    next: std::cell::Cell<u64>,
+    next: AtomicU64,
 }
 
-/// A place in the trash that waits for its thing.
-pub(crate) struct Slot {
+/// A folder of the trash that waits for things, which are named in its notes.
+pub(crate) struct Batch {
     pub folder: OwnedFd,
+    pub notes: std::fs::File,
     name: String,
 }
 
@@ -48,8 +55,7 @@ fn make_and_open(fs: &dyn FileSystem, folder: BorrowedFd<'_>, name: &str) -> io:
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(folder, name, flags, Mode::empty())?)
+    open_folder(folder, name.as_bytes())
 }
 
 /// Renames work between two folders of one mount.
@@ -76,8 +82,13 @@ impl Place {
                 Root::open(path)?.folder(None)?
             }
         };
-        let place =
-            Self { stage, trash, run: trash::random_name()?, next: std::cell::Cell::new(0) };
+        let place = Self {
+            stage,
+            shelves: OnceLock::new(),
+            trash,
+            run: trash::random_name()?,
+            next: AtomicU64::new(0),
+        };
         place.clean(fs)?;
         Ok(place)
     }
@@ -86,11 +97,27 @@ impl Place {
         self.stage.as_fd()
     }
 
+    /// A part of the staging folder; 0 is the folder itself.
+    pub(crate) fn shelf(&self, number: usize) -> BorrowedFd<'_> {
+        let shelf = number.checked_sub(1).and_then(|at| self.shelves.get()?.get(at));
+        shelf.map_or(self.stage(), AsFd::as_fd)
+    }
+
+    /// Makes shelves, once.
+    pub(crate) fn shelves(&self, fs: &dyn FileSystem, count: usize) -> io::Result<&[OwnedFd]> {
+        if let Some(shelves) = self.shelves.get() {
+            return Ok(shelves);
+        }
+        let made: io::Result<Vec<OwnedFd>> = (0..count)
+            .map(|number| make_and_open(fs, self.stage(), &format!("{SHELF}{number}")))
+            .collect();
+        let made = made?;
+        Ok(self.shelves.get_or_init(|| made))
+    }
+
     /// A name that nothing has.
     pub(crate) fn new_name(&self) -> String {
-        let number = self.next.get();
-        self.next.set(number + 1);
-        format!("{}-{number}", self.run)
+        format!("{}-{}", self.run, self.next.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The clock that stamps of files come from.
@@ -102,25 +129,23 @@ impl Place {
         Ok(stamp.ctime_ns)
     }
 
-    /// Prepares the trash for what is at `path`; `name` is that of the staged file that will displace it.
-    pub(crate) fn slot(
+    /// Prepares the trash for things that will come.
+    pub(crate) fn batch(
         &self,
         fs: &dyn FileSystem,
-        name: &str,
-        path: &RelPath,
-        reason: &str,
+        notes: &[trash::Note],
         now_s: u64,
-    ) -> io::Result<Slot> {
-        let id = format!("{now_s}-{name}");
-        let folder = make_and_open(fs, self.trash.as_fd(), &id)?;
-        trash::write_note(fs, folder.as_fd(), path, reason, now_s)?;
-        Ok(Slot { folder, name: id })
+    ) -> io::Result<Batch> {
+        let name = format!("{now_s}-{}", self.new_name());
+        let folder = make_and_open(fs, self.trash.as_fd(), &name)?;
+        let notes = trash::write_notes(fs, folder.as_fd(), notes)?;
+        Ok(Batch { folder, notes, name })
     }
 
-    /// The thing never came.
-    pub(crate) fn discard(&self, fs: &dyn FileSystem, slot: &Slot) -> io::Result<()> {
-        fs.remove_file(slot.folder.as_fd(), trash::NOTE)?;
-        fs.remove_folder(self.trash.as_fd(), slot.name.as_bytes())
+    /// Nothing came.
+    pub(crate) fn discard(&self, fs: &dyn FileSystem, batch: &Batch) -> io::Result<()> {
+        fs.remove_file(batch.folder.as_fd(), trash::NOTES)?;
+        fs.remove_folder(self.trash.as_fd(), batch.name.as_bytes())
     }
 
     pub(crate) fn trash(&self) -> BorrowedFd<'_> {
@@ -129,35 +154,63 @@ impl Place {
 
     /// Puts in order what an interrupted run left.
     fn clean(&self, fs: &dyn FileSystem) -> io::Result<()> {
-        let left = names(self.stage())?;
+        let mut left = Vec::new();
+        for name in names(self.stage())? {
+            if name.starts_with(SHELF.as_bytes()) {
+                let shelf = open_folder(self.stage(), &name)?;
+                let on_it = names(shelf.as_fd())?;
+                if !on_it.is_empty() {
+                    left.push((shelf, on_it));
+                }
+            } else {
+                left.push((self.stage.try_clone()?, vec![name]));
+            }
+        }
         if left.is_empty() {
             return Ok(());
         }
-        let slots = names(self.trash.as_fd())?;
-        for name in left {
-            let slot = slots.iter().find(|slot| {
-                slot.iter().position(|&byte| byte == b'-').and_then(|at| slot.get(at + 1..))
-                    == Some(name.as_slice())
-            });
-            let Some(slot) = slot else {
-                fs.remove_file(self.stage(), &name)?;
-                continue;
-            };
-            let folder = openat(
-                &self.trash,
-                slot.as_slice(),
-                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
-            match fs.rename_new(self.stage(), &name, folder.as_fd(), THING) {
-                Ok(()) => {}
-                // It had its thing already: this one was about to be new.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    fs.remove_file(self.stage(), &name)?;
-                }
-                Err(error) => return Err(error),
+        let batches = names(self.trash.as_fd())?;
+        for (folder, on_it) in left {
+            for name in on_it {
+                self.put_away(fs, folder.as_fd(), &name, &batches)?;
             }
         }
         Ok(())
     }
+
+    fn put_away(
+        &self,
+        fs: &dyn FileSystem,
+        folder: BorrowedFd<'_>,
+        name: &[u8],
+        batches: &[Vec<u8>],
+    ) -> io::Result<()> {
+        let run = name.iter().position(|&byte| byte == b'-').and_then(|end| name.get(..end));
+        let of_its_run = batches.iter().filter(|batch| {
+            let rest =
+                batch.iter().position(|&byte| byte == b'-').and_then(|at| batch.get(at + 1..));
+            run.is_some_and(|run| rest.is_some_and(|rest| rest.starts_with(run)))
+        });
+        for batch in of_its_run {
+            let batch = open_folder(self.trash.as_fd(), batch)?;
+            let is_noted =
+                trash::read_notes(batch.as_fd())?.iter().any(|note| note.thing.as_bytes() == name);
+            if !is_noted {
+                continue;
+            }
+            return match fs.rename_new(folder, name, batch.as_fd(), name) {
+                // It had its thing already: this one was about to be new.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    fs.remove_file(folder, name)
+                }
+                done => done,
+            };
+        }
+        fs.remove_file(folder, name)
+    }
+}
+
+fn open_folder(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(folder, name, flags, Mode::empty())?)
 }

@@ -60,6 +60,7 @@ impl<'a> Executor<'a> {
             return Err(Error::protocol("more operations than can wait"));
         }
         let what = operation.what.ok_or_else(|| Error::protocol("an unknown operation"))?;
+        let mut small = None;
         let ready = match what {
             Do::MakeFolder(_) => Ready::MakeFolder,
             Do::Delete(_) => Ready::Delete,
@@ -82,6 +83,10 @@ impl<'a> Executor<'a> {
                 let announced = Announced { entry: &wanted, modified_ms: entry.modified_ms };
                 match receive(side, pipe, steps, &announced, basis)? {
                     Receipt::Staged(staged) => Ready::PutFile(staged),
+                    Receipt::Small(job) => {
+                        small = Some(job);
+                        Ready::Coming
+                    }
                     Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
                     Receipt::Wrong => Ready::Failed(Ended::Changed),
                 }
@@ -92,10 +97,14 @@ impl<'a> Executor<'a> {
             Ready::Delete => Some(None),
             Ready::PutFile(staged) => Some(Some(staged.entry.clone())),
             Ready::PutLink(target) => Some(Some(Entry::Link { target: target.clone() })),
+            Ready::Coming => small.as_ref().map(|job| Some(job.entry.clone())),
             Ready::SetExecutable(_) | Ready::Failed(_) => None,
         };
         self.waiting.push(entry.map(|entry| (path.clone(), entry)));
-        self.applier.add(path, ready);
+        match small {
+            Some(job) => self.applier.stage(path, job)?,
+            None => self.applier.add(path, ready),
+        }
         Ok(())
     }
 

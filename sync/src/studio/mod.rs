@@ -16,7 +16,8 @@ use crate::{
     link::Link,
     side::{Layout, Side, absolute},
     state::{Agreement, distrusting},
-    transfer::{Announced, send},
+    threads,
+    transfer::{Announced, read_small, send, send_small},
     trash,
     wire::{self, PROTOCOL, Pipe, StepReader, StepWriter, optional_digest},
 };
@@ -90,16 +91,7 @@ fn follow(here: &Side, is_shared: bool, told: Agreement, pipe: &mut Pipe<'_>) ->
             }
             Some(Body::Fetch(fetch)) => {
                 let mut out = StepWriter::default();
-                for wanted in fetch.items {
-                    let path = wire::path(&wanted.path)?;
-                    let basis = optional_digest(&wanted.basis)?;
-                    let listed = here.saw(&path)?;
-                    let announced = listed.as_ref().map(|listed| Announced {
-                        entry: &listed.entry,
-                        modified_ms: listed.stamp().modified_ms(),
-                    });
-                    send(here, pipe, &mut out, &path, basis, announced.as_ref())?;
-                }
+                send_all(here, &fetch.items, &mut out, pipe)?;
                 out.flush(pipe)?;
             }
             Some(Body::Stream(stream)) => {
@@ -128,4 +120,34 @@ fn follow(here: &Side, is_shared: bool, told: Agreement, pipe: &mut Pipe<'_>) ->
             Some(Body::Zstd(_)) => return Err(Error::protocol("a message packed twice")),
         }
     }
+}
+
+/// Contents that the server asked for, read ahead where they are small.
+fn send_all(
+    here: &Side,
+    items: &[pb::Wanted],
+    out: &mut StepWriter,
+    pipe: &mut Pipe<'_>,
+) -> Result<(), Error> {
+    let read = |item: &pb::Wanted| -> Result<_, Error> {
+        let path = wire::path(&item.path)?;
+        let listed = here.saw(&path)?;
+        let small = listed.as_ref().and_then(|listed| read_small(&here.root, &path, listed));
+        Ok((path, listed, small))
+    };
+    threads::ahead(items, read, |item, read| {
+        here.context.cancel.check()?;
+        let (path, listed, small) = read?;
+        let announced = listed.as_ref().map(|listed| Announced {
+            entry: &listed.entry,
+            modified_ms: listed.stamp().modified_ms(),
+        });
+        let announced = announced.as_ref();
+        let basis = optional_digest(&item.basis)?;
+        match small {
+            Some(small) => send_small(pipe, out, &path, small, announced)?,
+            None => send(here, pipe, out, &path, basis, announced)?,
+        };
+        Ok(())
+    })
 }

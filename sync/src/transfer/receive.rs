@@ -2,9 +2,9 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt, time::Duration};
 
-use proto::sync::v1::step::What as Step;
+use proto::sync::v1::{self as pb, step::What as Step};
 
-use super::{Announced, Staged};
+use super::{Announced, Job, SMALL_BYTES, Staged};
 use crate::{
     RelPath,
     content::{ContentHasher, checked_end, hole},
@@ -12,7 +12,7 @@ use crate::{
     delta::{BlockList, BlockLister},
     entry::{Digest, Entry},
     error::Error,
-    fs::FileSystem,
+    fs::{FileSystem, Stamp},
     side::Side,
     wire::{Pipe, StepReader, local_entry, optional_digest},
 };
@@ -25,6 +25,8 @@ const HOLE_BYTES: usize = 64 << 10;
 /// What came.
 pub(crate) enum Receipt {
     Staged(Staged),
+    /// A small file, that is not staged yet.
+    Small(Job),
     /// The reason is for people.
     Failed(String),
     /// What came is not what was announced: the basis was another than the sender thought, or it lied.
@@ -43,6 +45,22 @@ struct Writing<'a> {
     hole: bool,
     /// The first failure of the disk. The rest of the content is taken in and dropped.
     failed: Option<io::Error>,
+}
+
+/// A file that was written.
+struct Finished {
+    file: File,
+    digest: Digest,
+    length: u64,
+    blocks: Option<BlockList>,
+    stamp: Stamp,
+}
+
+impl Finished {
+    fn staged(self, name: String, entry: Entry) -> Staged {
+        let Self { file, blocks, stamp, .. } = self;
+        Staged { shelf: 0, name, entry, blocks, file: Some(file), stamp }
+    }
 }
 
 impl<'a> Writing<'a> {
@@ -140,11 +158,7 @@ impl<'a> Writing<'a> {
         Ok(true)
     }
 
-    fn finish(
-        mut self,
-        executable: bool,
-        modified_ms: i64,
-    ) -> io::Result<(File, Digest, u64, Option<BlockList>)> {
+    fn finish(mut self, executable: bool, modified_ms: i64) -> io::Result<Finished> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -155,8 +169,13 @@ impl<'a> Writing<'a> {
         if let Ok(modified) = u64::try_from(modified_ms) {
             self.fs.set_modified(&self.file, Duration::from_millis(modified))?;
         }
-        let digest = self.hasher.finish();
-        Ok((self.file, digest, self.at, self.lister.map(BlockLister::finish)))
+        Ok(Finished {
+            digest: self.hasher.finish(),
+            length: self.at,
+            blocks: self.lister.map(BlockLister::finish),
+            stamp: Stamp::of(&rustix::fs::fstat(&self.file)?),
+            file: self.file,
+        })
     }
 }
 
@@ -175,78 +194,159 @@ pub(crate) fn receive(
         Step::Failed(reason) => return Ok(Receipt::Failed(reason)),
         _ => return Err(Error::protocol("content that does not begin")),
     };
-    'attempt: loop {
+    loop {
         let from = match optional_digest(&begin.basis)? {
             Some(digest) => basis(digest),
             None => None,
         };
-        let name = side.place.new_name();
-        let mut writing = match Writing::new(side, &name, wanted.size(), false) {
-            Ok(writing) => Ok(writing),
-            Err(error) => Err(error.to_string()),
+        let mut sink = if from.is_none() && wanted.size() < SMALL_BYTES {
+            Sink::Memory(Vec::with_capacity(usize::try_from(wanted.size()).unwrap_or(0)))
+        } else {
+            Sink::open(side, wanted.size())
         };
-        let mut wrong = false;
-        let end = loop {
-            side.context.cancel.check()?;
-            let step = steps.next(pipe)?;
-            match (step, &mut writing) {
-                (Step::End(entry), _) => break Ok(Some(entry)),
-                (Step::Complete(_), _) => break Ok(None),
-                (Step::Failed(reason), _) => break Err(reason),
-                (Step::Restart(again), _) => {
-                    discard(side, &name)?;
-                    begin = again;
-                    continue 'attempt;
-                }
-                (Step::Data(data), Ok(writing)) => writing.write(&data),
-                (Step::Zeros(count), Ok(writing)) => writing.zeros(count)?,
-                (Step::Copy(copy), Ok(writing)) => match &from {
-                    Some(from) if !wrong => {
-                        wrong = !writing.copy(from, copy.offset, copy.length)?;
-                    }
-                    _ => wrong = true,
-                },
-                (Step::Data(_) | Step::Zeros(_) | Step::Copy(_), Err(_)) => {}
-                (Step::Begin(_) | Step::Operation(_) | Step::Commit(_), _) => {
-                    return Err(Error::protocol("content that does not end"));
-                }
+        match fill(side, pipe, steps, &mut sink, from.as_ref())? {
+            Filled::Restart(again) => {
+                sink.discard(side)?;
+                begin = again;
             }
-        };
-        let entry = match end {
-            Ok(entry) => entry,
-            Err(reason) => {
-                discard(side, &name)?;
+            Filled::Failed(reason) => {
+                sink.discard(side)?;
                 return Ok(Receipt::Failed(reason));
             }
-        };
+            Filled::Whole { entry, fits } => {
+                return sink.finish(side, announced, entry.as_ref(), fits);
+            }
+        }
+    }
+}
+
+/// How the steps of one attempt ended.
+enum Filled {
+    Restart(pb::Begin),
+    Failed(String),
+    /// `entry`: unless it is as announced.
+    Whole {
+        entry: Option<pb::Entry>,
+        fits: bool,
+    },
+}
+
+fn fill<'s>(
+    side: &'s Side,
+    pipe: &mut Pipe<'_>,
+    steps: &mut StepReader,
+    sink: &mut Sink<'s>,
+    from: Option<&File>,
+) -> Result<Filled, Error> {
+    let mut fits = true;
+    loop {
+        side.context.cancel.check()?;
+        match steps.next(pipe)? {
+            Step::End(entry) => return Ok(Filled::Whole { entry: Some(entry), fits }),
+            Step::Complete(_) => return Ok(Filled::Whole { entry: None, fits }),
+            Step::Failed(reason) => return Ok(Filled::Failed(reason)),
+            Step::Restart(again) => return Ok(Filled::Restart(again)),
+            Step::Data(data) => sink.on_disk_from(side, data.len() as u64, |sink| match sink {
+                Sink::Memory(content) => content.extend_from_slice(&data),
+                Sink::Disk(writing, _) => writing.write(&data),
+                Sink::Failed(_) => {}
+            }),
+            Step::Zeros(count) => {
+                let mut done = Ok(());
+                sink.on_disk_from(side, count, |sink| match sink {
+                    Sink::Memory(content) => {
+                        let more = usize::try_from(count).unwrap_or(0);
+                        content.resize(content.len() + more, 0);
+                    }
+                    Sink::Disk(writing, _) => done = writing.zeros(count),
+                    Sink::Failed(_) => {}
+                });
+                done?;
+            }
+            Step::Copy(copy) => match (from, &mut *sink) {
+                (Some(from), Sink::Disk(writing, _)) if fits => {
+                    fits = writing.copy(from, copy.offset, copy.length)?;
+                }
+                (_, Sink::Failed(_)) => {}
+                _ => fits = false,
+            },
+            Step::Begin(_) | Step::Operation(_) | Step::Commit(_) => {
+                return Err(Error::protocol("content that does not end"));
+            }
+        }
+    }
+}
+
+/// Where a content goes.
+enum Sink<'a> {
+    Memory(Vec<u8>),
+    /// With its name in the staging folder.
+    Disk(Box<Writing<'a>>, String),
+    Failed(String),
+}
+
+impl<'a> Sink<'a> {
+    fn open(side: &'a Side, size: u64) -> Self {
+        let name = side.place.new_name();
+        match Writing::new(side, &name, size, false) {
+            Ok(writing) => Self::Disk(Box::new(writing), name),
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
+
+    /// What was small and has grown goes to the disk after all.
+    fn on_disk_from(&mut self, side: &'a Side, more: u64, write: impl FnOnce(&mut Self)) {
+        if let Self::Memory(content) = self
+            && content.len() as u64 + more >= SMALL_BYTES
+        {
+            let content = std::mem::take(content);
+            *self = Self::open(side, content.len() as u64 + more);
+            if let Self::Disk(writing, _) = self {
+                writing.write(&content);
+            }
+        }
+        write(self);
+    }
+
+    fn discard(self, side: &Side) -> Result<(), Error> {
+        match self {
+            Self::Disk(_, name) => discard(side, &name),
+            Self::Memory(_) | Self::Failed(_) => Ok(()),
+        }
+    }
+
+    fn finish(
+        self,
+        side: &Side,
+        announced: &Announced<'_>,
+        entry: Option<&pb::Entry>,
+        fits: bool,
+    ) -> Result<Receipt, Error> {
         let (sent, modified_ms) = match entry {
-            Some(entry) => (local_entry(&entry)?, entry.modified_ms),
-            None => (wanted.clone(), announced.modified_ms),
+            Some(entry) => (local_entry(entry)?, entry.modified_ms),
+            None => (announced.entry.clone(), announced.modified_ms),
         };
         // Content and executable bit may have been decided on apart.
-        let sent = if sent.same_content(wanted) { wanted.clone() } else { sent };
-        let Entry::File { size, digest, executable } = sent else {
+        let same = sent.same_content(announced.entry);
+        let entry = if same { announced.entry.clone() } else { sent };
+        let Entry::File { size, digest, executable } = entry else {
             return Err(Error::protocol("the content of something that is no file"));
         };
-        let done = match writing {
-            Ok(writing) => {
-                writing.finish(executable, modified_ms).map_err(|error| error.to_string())
+        let unwritten = |reason: String| Receipt::Failed(format!("it can't be written: {reason}"));
+        match self {
+            Self::Memory(content) => {
+                let name = side.place.new_name();
+                Ok(Receipt::Small(Job { name, content, entry, modified_ms }))
             }
-            Err(reason) => Err(reason),
-        };
-        let (file, found, length, blocks) = match done {
-            Ok(done) => done,
-            Err(reason) => {
-                discard(side, &name)?;
-                return Ok(Receipt::Failed(format!("it can't be written: {reason}")));
-            }
-        };
-        if wrong || (found, length) != (digest, size) {
-            discard(side, &name)?;
-            return Ok(Receipt::Wrong);
+            Self::Failed(reason) => Ok(unwritten(reason)),
+            Self::Disk(writing, name) => match writing.finish(executable, modified_ms) {
+                Ok(done) if fits && (done.digest, done.length) == (digest, size) => {
+                    Ok(Receipt::Staged(done.staged(name, entry)))
+                }
+                Ok(_) => discard(side, &name).map(|()| Receipt::Wrong),
+                Err(error) => discard(side, &name).map(|()| unwritten(error.to_string())),
+            },
         }
-        let staged = Staged { name, entry: sent, blocks, file: Some(file) };
-        return Ok(Receipt::Staged(staged));
     }
 }
 
@@ -264,8 +364,8 @@ pub(crate) fn copy_local(
     let copied = writing.copy(&from, 0, *size).map_err(io::Error::other);
     let done = copied.and_then(|whole| Ok((whole, writing.finish(*executable, modified_ms)?)));
     match done {
-        Ok((true, (file, found, length, blocks))) if (found, length) == (*digest, *size) => {
-            Ok(Some(Staged { name, entry: wanted.clone(), blocks, file: Some(file) }))
+        Ok((true, done)) if (done.digest, done.length) == (*digest, *size) => {
+            Ok(Some(done.staged(name, wanted.clone())))
         }
         Ok(_) => {
             side.fs().remove_file(side.stage(), name.as_bytes())?;
@@ -286,12 +386,10 @@ pub(crate) fn write_given(side: &Side, content: &[u8], executable: bool) -> io::
         writing.write(piece);
     }
     match writing.finish(executable, -1) {
-        Ok((file, digest, size, blocks)) => Ok(Staged {
-            name,
-            entry: Entry::File { size, digest, executable },
-            blocks,
-            file: Some(file),
-        }),
+        Ok(done) => {
+            let entry = Entry::File { size: done.length, digest: done.digest, executable };
+            Ok(done.staged(name, entry))
+        }
         Err(error) => {
             side.fs().remove_file(side.stage(), name.as_bytes())?;
             Err(error)

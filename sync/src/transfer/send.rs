@@ -5,6 +5,7 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 use proto::sync::v1::{self as pb, step::What as Step};
 use rustix::fs::fstat;
 
+use super::Small;
 use crate::{
     RelPath,
     content::{ContentHasher, hole},
@@ -18,6 +19,8 @@ use crate::{
 };
 
 const BUFFER_BYTES: usize = 256 << 10;
+/// Less than this is read without looking for holes.
+const SMALLEST_HOLE_BYTES: u64 = 64 << 10;
 /// How often a file that changes while it is sent is sent again.
 const ATTEMPTS: usize = 3;
 /// A piece of a hole that is hashed at once.
@@ -87,20 +90,47 @@ pub(crate) fn send(
                 side.state.keep_blocks(digest, &blocks)?;
             }
             let entry = Entry::File { size, digest, executable: after.stamp.executable };
-            let modified_ms = after.stamp.modified_ms();
-            let as_announced = announced.is_some_and(|announced| {
-                announced.entry.same_content(&entry) && announced.modified_ms == modified_ms
-            });
-            let end = if as_announced {
-                Step::Complete(true)
-            } else {
-                Step::End(proto_entry(path, &entry, modified_ms))
-            };
-            out.push(pipe, end)?;
+            end(pipe, out, path, &entry, after.stamp.modified_ms(), announced)?;
             return Ok(Sent::Whole(entry));
         }
     }
     fail(pipe, out, "it changed while it was read".to_owned())
+}
+
+/// Sends what was read ahead; the receiver has no basis for so little.
+pub(crate) fn send_small(
+    pipe: &mut Pipe<'_>,
+    out: &mut StepWriter,
+    path: &RelPath,
+    small: Small,
+    announced: Option<&Announced<'_>>,
+) -> Result<Sent, Error> {
+    let Small { content, entry, modified_ms } = small;
+    out.push(pipe, Step::Begin(pb::Begin::default()))?;
+    if !content.is_empty() {
+        out.push(pipe, Step::Data(content.into()))?;
+    }
+    end(pipe, out, path, &entry, modified_ms, announced)?;
+    Ok(Sent::Whole(entry))
+}
+
+fn end(
+    pipe: &mut Pipe<'_>,
+    out: &mut StepWriter,
+    path: &RelPath,
+    entry: &Entry,
+    modified_ms: i64,
+    announced: Option<&Announced<'_>>,
+) -> Result<(), Error> {
+    let as_announced = announced.is_some_and(|announced| {
+        announced.entry.same_content(entry) && announced.modified_ms == modified_ms
+    });
+    let end = if as_announced {
+        Step::Complete(true)
+    } else {
+        Step::End(proto_entry(path, entry, modified_ms))
+    };
+    out.push(pipe, end)
 }
 
 fn fail(pipe: &mut Pipe<'_>, out: &mut StepWriter, reason: String) -> Result<Sent, Error> {
@@ -120,10 +150,14 @@ struct Sending<'a, 'l> {
 impl Sending<'_, '_> {
     /// The inner error is the file's own.
     fn run(&mut self, file: &File, cancel: &CancelFlag) -> Result<io::Result<()>, Error> {
-        let mut buffer = vec![0; BUFFER_BYTES];
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        let room = usize::try_from(size).unwrap_or(BUFFER_BYTES).saturating_add(1);
+        let mut buffer = vec![0; room.min(BUFFER_BYTES)];
         loop {
             cancel.check()?;
-            if let Some(hole) = hole(file, self.at) {
+            if size.saturating_sub(self.at) >= SMALLEST_HOLE_BYTES
+                && let Some(hole) = hole(file, self.at)
+            {
                 self.zeros(hole, cancel)?;
                 continue;
             }

@@ -1,6 +1,7 @@
 //! From domain words to messages and back. Whatever comes from the peer is checked here: paths, kinds, lengths.
 
 mod convert;
+mod effort;
 mod pipe;
 mod steps;
 

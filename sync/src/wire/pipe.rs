@@ -3,15 +3,20 @@
 use bytes::Bytes;
 use prost::Message as _;
 use proto::sync::v1::{Message, message::Body};
+use zstd::{
+    bulk::{Compressor, Decompressor},
+    zstd_safe::get_frame_content_size,
+};
 
+use super::effort::Effort;
 use crate::{
+    clock::Stopwatch,
     error::Error,
     link::{Link, MESSAGE_LIMIT_BYTES},
 };
 
 /// Shorter messages are sent as they are.
 const WORTH_COMPRESSING_BYTES: usize = 256;
-const LEVEL: i32 = 3;
 /// Messages that are sent without trying after one that did not shrink, doubled with each.
 const MOST_SKIPPED: u32 = 32;
 
@@ -22,11 +27,23 @@ pub(crate) struct Pipe<'a> {
     received_bytes: u64,
     skip: u32,
     skipped: u32,
+    effort: Effort,
+    packer: Option<Compressor<'static>>,
+    unpacker: Option<Decompressor<'static>>,
 }
 
 impl<'a> Pipe<'a> {
     pub(crate) fn new(link: &'a mut dyn Link) -> Self {
-        Self { link, sent_bytes: 0, received_bytes: 0, skip: 0, skipped: 0 }
+        Self {
+            link,
+            sent_bytes: 0,
+            received_bytes: 0,
+            skip: 0,
+            skipped: 0,
+            effort: Effort::new(),
+            packer: None,
+            unpacker: None,
+        }
     }
 
     pub(crate) const fn sent_bytes(&self) -> u64 {
@@ -40,8 +57,17 @@ impl<'a> Pipe<'a> {
     pub(crate) fn send(&mut self, body: Body) -> Result<(), Error> {
         let plain = Message { body: Some(body) }.encode_to_vec();
         let bytes = self.compress(&plain).unwrap_or(plain);
-        self.sent_bytes += bytes.len() as u64;
-        Ok(self.link.send(Bytes::from(bytes))?)
+        let length = bytes.len();
+        self.sent_bytes += length as u64;
+        let watch = Stopwatch::start();
+        self.link.send(Bytes::from(bytes))?;
+        if self.effort.sent(length, watch.elapsed())
+            && let Some(packer) = &mut self.packer
+        {
+            let changed = packer.set_compression_level(self.effort.level());
+            changed.map_err(Error::io("prepare compression"))?;
+        }
+        Ok(())
     }
 
     /// The peer may not end now.
@@ -55,11 +81,10 @@ impl<'a> Pipe<'a> {
             return Err(Error::protocol("a message that is too long"));
         }
         self.received_bytes += bytes.len() as u64;
-        let body = match decode(&bytes)? {
+        let body = match decode(bytes)? {
             Body::Zstd(packed) => {
-                let plain = zstd::bulk::decompress(&packed, MESSAGE_LIMIT_BYTES)
-                    .map_err(|_| Error::protocol("a message that does not unpack"))?;
-                match decode(&plain)? {
+                let plain = self.unpack(&packed)?;
+                match decode(Bytes::from(plain))? {
                     Body::Zstd(_) => return Err(Error::protocol("a message packed twice")),
                     body => body,
                 }
@@ -67,6 +92,18 @@ impl<'a> Pipe<'a> {
             body => body,
         };
         Ok(Some(body))
+    }
+
+    fn unpack(&mut self, packed: &[u8]) -> Result<Vec<u8>, Error> {
+        let broken = |_| Error::protocol("a message that does not unpack");
+        let unpacker = match &mut self.unpacker {
+            Some(unpacker) => unpacker,
+            none => none.insert(Decompressor::new().map_err(Error::io("prepare to unpack"))?),
+        };
+        // The sender says how much it is; what it says is only believed up to the limit.
+        let size = get_frame_content_size(packed).ok().flatten();
+        let room = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(MESSAGE_LIMIT_BYTES);
+        unpacker.decompress(packed, room.min(MESSAGE_LIMIT_BYTES)).map_err(broken)
     }
 
     /// `None` where it does not pay.
@@ -79,7 +116,11 @@ impl<'a> Pipe<'a> {
             return None;
         }
         self.skipped = 0;
-        let packed = zstd::bulk::compress(plain, LEVEL).ok()?;
+        let packer = match &mut self.packer {
+            Some(packer) => packer,
+            none => none.insert(Compressor::new(self.effort.level()).ok()?),
+        };
+        let packed = packer.compress(plain).ok()?;
         if packed.len() > plain.len() / 10 * 9 {
             self.skip = (self.skip * 2 + 1).min(MOST_SKIPPED);
             return None;
@@ -89,7 +130,7 @@ impl<'a> Pipe<'a> {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<Body, Error> {
+fn decode(bytes: Bytes) -> Result<Body, Error> {
     Message::decode(bytes)
         .map_err(|_| Error::protocol("a message that can't be read"))?
         .body

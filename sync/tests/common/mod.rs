@@ -210,18 +210,17 @@ impl Pair {
         for (stage, trash) in
             [("zone.state/stage", "zone.trash"), ("studio.state/stage", "studio.state/trash")]
         {
-            let names = |folder: &str| -> Vec<String> {
-                let Ok(items) = fs::read_dir(self.folder.path().join(folder)) else {
-                    return Vec::new();
-                };
-                items.map(|item| item.unwrap().file_name().into_string().unwrap()).collect()
-            };
-            let slots = names(trash);
-            for name in names(stage) {
-                let has_slot =
-                    slots.iter().any(|slot| slot.split_once('-').is_some_and(|it| it.1 == name));
-                if has_slot {
-                    found.extend(fs::read(self.folder.path().join(stage).join(name)).ok());
+            let noted = noted(&self.folder.path().join(trash));
+            let mut waiting = vec![self.folder.path().join(stage)];
+            while let Some(folder) = waiting.pop() {
+                let Ok(items) = fs::read_dir(folder) else { continue };
+                for item in items {
+                    let item = item.unwrap();
+                    if item.file_type().unwrap().is_dir() {
+                        waiting.push(item.path());
+                    } else if noted.contains(&item.file_name().into_string().unwrap()) {
+                        found.extend(fs::read(item.path()).ok());
+                    }
                 }
             }
         }
@@ -233,9 +232,25 @@ impl Pair {
     }
 }
 
+/// Names of the things that notes in a trash tell of.
+fn noted(trash: &Path) -> std::collections::BTreeSet<String> {
+    let Ok(items) = fs::read_dir(trash) else { return std::collections::BTreeSet::new() };
+    let notes =
+        items.filter_map(|item| fs::read_to_string(item.unwrap().path().join("notes")).ok());
+    let lines: Vec<String> =
+        notes.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let things = lines.iter().filter_map(|line| {
+        let note: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(note["thing"].as_str()?.to_owned())
+    });
+    things.collect()
+}
+
 fn things(trash: &Path) -> Vec<Vec<u8>> {
     let Ok(items) = fs::read_dir(trash) else { return Vec::new() };
-    items.filter_map(|item| fs::read(item.unwrap().path().join("thing")).ok()).collect()
+    let things = items.flat_map(|item| fs::read_dir(item.unwrap().path()).unwrap());
+    let things = things.map(Result::unwrap).filter(|thing| thing.file_name() != "notes");
+    things.filter_map(|thing| fs::read(thing.path()).ok()).collect()
 }
 
 /// What is at a path: contents, so that they can be compared.

@@ -62,9 +62,14 @@ fn a_new_name_replaces() -> Arc<dyn FileSystem> {
     }))
 }
 
+/// `<random>-<number>`, as things in the trash are named.
+fn is_of_the_engine(name: &[u8]) -> bool {
+    name.len() > 16 && name.get(16) == Some(&b'-') && !name.starts_with(b".")
+}
+
 fn nothing_reaches_the_trash() -> Arc<dyn FileSystem> {
     Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
-        Effect::RenameNew(from, name, _, b"thing") => {
+        Effect::RenameNew(from, name, _, thing) if is_of_the_engine(thing) => {
             unlinkat(from, name, AtFlags::empty())?;
             Ok(Instead::Done)
         }

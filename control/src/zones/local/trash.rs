@@ -1,9 +1,10 @@
 //! What was replaced or deleted, beside the zone: a folder per item, with the thing and a note about it.
 //!
 //! The note is written first, then the thing is moved in by one rename: a crash leaves either an item that is whole or a note
-//! about nothing, which is no item and expires with the others.
+//! about nothing, which is no item and expires with the others. Synchronisations keep what they displace in the same place, many
+//! things to a folder, in the form of [`sync::trash`].
 
-use std::{io, path::Path};
+use std::{io, os::fd::AsFd as _, path::Path};
 
 use data_encoding::BASE64;
 use rustix::{fs::Mode, io::Errno};
@@ -18,6 +19,8 @@ use crate::domain::{
 
 const NOTE: &[u8] = b"note.json";
 const THING: &[u8] = b"thing";
+/// Between a folder and a thing in it; neither has one.
+const SEPARATOR: char = '~';
 /// Largest note that is read: a path of 4,095 bytes, encoded, and a reason.
 const LONGEST_NOTE: u64 = 64 << 10;
 
@@ -84,52 +87,96 @@ fn size(folder: &Folder, part: &[u8]) -> io::Result<u64> {
     inside.entries()?.into_iter().map(|(name, _)| size(&inside, &name)).sum()
 }
 
+/// Where an item lies: the folder, and in one of a synchronisation the thing's name.
+struct Place<'a> {
+    folder: &'a str,
+    thing: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn of(id: &'a str) -> Option<Self> {
+        let (folder, thing) = match id.split_once(SEPARATOR) {
+            Some((folder, thing)) => (folder, Some(thing)),
+            None => (id, None),
+        };
+        let is_name = |name: &str| {
+            !name.is_empty() && !name.contains('/') && ZonePath::try_from(name.as_bytes()).is_ok()
+        };
+        (is_name(folder) && thing.is_none_or(is_name)).then_some(Self { folder, thing })
+    }
+}
+
 /// Newest first.
 pub(super) fn list(trash: &Path) -> io::Result<Vec<TrashItem>> {
     let folder = Folder::open(trash)?;
     let mut items = Vec::new();
     for (id, _) in folder.entries()?.into_iter().rev() {
         let Ok(id) = String::from_utf8(id) else { continue };
-        match item(&folder, &id) {
-            Ok(item) => items.push(item),
-            // Prepared, and never filled or restored meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        let inside = folder.at(&ZonePath::default().join(id.as_bytes()))?;
+        for note in sync::trash::read_notes(inside.as_fd())? {
+            let whole = format!("{id}{SEPARATOR}{}", note.thing);
+            let thing = note.thing.into_bytes();
+            let note =
+                Note { path: note.path, deleted_at_s: note.deleted_at_s, reason: note.reason };
+            items.extend(found(item_of(whole, &inside, &thing, &note))?);
+        }
+        if let Some(note) = found(note(&inside))? {
+            items.extend(found(item_of(id, &inside, THING, &note))?);
         }
     }
     Ok(items)
 }
 
-fn item(folder: &Folder, id: &str) -> io::Result<TrashItem> {
-    let item = folder.at(&ZonePath::default().join(id.as_bytes()))?;
-    let note = note(&item)?;
-    let path = BASE64.decode(note.path.as_bytes()).map_err(io::Error::other)?;
-    Ok(TrashItem {
-        id: id.to_owned(),
-        path: ZonePath::try_from(path.as_slice()).map_err(io::Error::other)?,
-        size: size(&item, THING)?,
-        deleted_at: OffsetDateTime::from_unix_timestamp(note.deleted_at_s)
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        reason: note.reason,
-    })
+fn found<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
+    match looked {
+        // Prepared, and never filled or restored meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
+    }
 }
 
 /// Puts an item back where it was. `AlreadyExists` when something is there.
 pub(super) fn restore(trash: &Path, id: &str, root: &Folder) -> io::Result<ZonePath> {
-    if id.contains('/') || ZonePath::try_from(id.as_bytes()).is_err() || id.is_empty() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
+    let nothing = || io::Error::from(io::ErrorKind::NotFound);
+    let place = Place::of(id).ok_or_else(nothing)?;
     let folder = Folder::open(trash)?;
-    let found = item(&folder, id)?;
-    let Some((parent, name)) = found.path.split() else {
+    let inside = folder.at(&ZonePath::default().join(place.folder.as_bytes()))?;
+    let (path, thing) = match place.thing {
+        Some(thing) => {
+            let notes = sync::trash::read_notes(inside.as_fd())?;
+            let note = notes.into_iter().find(|note| note.thing == thing).ok_or_else(nothing)?;
+            (note.path, thing.as_bytes())
+        }
+        None => (note(&inside)?.path, THING),
+    };
+    let path = decode(&path)?;
+    let Some((parent, name)) = path.split() else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a whole zone is no file of it"));
     };
+    inside.stat(thing)?;
     let parent = root.make(&parent)?;
-    let thing = folder.at(&ZonePath::default().join(id.as_bytes()))?;
-    thing.rename_new(THING, &parent, name)?;
+    inside.rename_new(thing, &parent, name)?;
     parent.sync()?;
-    folder.remove_all(id.as_bytes())?;
-    Ok(found.path)
+    if place.thing.is_none() {
+        folder.remove_all(place.folder.as_bytes())?;
+    }
+    Ok(path)
+}
+
+fn decode(path: &str) -> io::Result<ZonePath> {
+    let path = BASE64.decode(path.as_bytes()).map_err(io::Error::other)?;
+    ZonePath::try_from(path.as_slice()).map_err(io::Error::other)
+}
+
+fn item_of(id: String, inside: &Folder, thing: &[u8], note: &Note) -> io::Result<TrashItem> {
+    Ok(TrashItem {
+        id,
+        path: decode(&note.path)?,
+        size: size(inside, thing)?,
+        deleted_at: OffsetDateTime::from_unix_timestamp(note.deleted_at_s)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        reason: note.reason.clone(),
+    })
 }
 
 /// Removes for good what was deleted before.

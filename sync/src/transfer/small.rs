@@ -1,0 +1,55 @@
+//! Files that are read and sent in one piece.
+
+use std::{fs::File, io, os::unix::fs::FileExt};
+
+use rustix::fs::fstat;
+
+use crate::{
+    RelPath,
+    entry::Entry,
+    fs::{Found, Root},
+    index::Scanned,
+};
+
+/// Below this a file is read ahead, sent and written in one piece: it is one step's data, and has no block list.
+pub(crate) const SMALL_BYTES: u64 = 64 << 10;
+
+/// A whole file as one moment had it.
+pub(crate) struct Small {
+    pub content: Vec<u8>,
+    pub entry: Entry,
+    pub modified_ms: i64,
+}
+
+/// Reads a small file that a scan saw. `None`: it is not so simple (gone, grown, changing): the long way says what is the matter.
+///
+/// Its content is that which was hashed then, since its stamp still is the same; the receiver hashes it in any case.
+pub(crate) fn read_small(root: &Root, path: &RelPath, seen: &Scanned) -> Option<Small> {
+    let size = seen.entry.size();
+    if size >= SMALL_BYTES || !seen.entry.is_file() {
+        return None;
+    }
+    let file = root.file(path).ok()?;
+    let content = read(&file, size).ok()?;
+    let now = Found::of(&fstat(&file).ok()?);
+    if now != seen.found || content.len() as u64 != size {
+        return None;
+    }
+    let modified_ms = now.stamp.modified_ms();
+    Some(Small { content, entry: seen.entry.clone(), modified_ms })
+}
+
+fn read(file: &File, size: u64) -> io::Result<Vec<u8>> {
+    let mut content = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+    let mut at = 0;
+    while let Some(rest) = content.get_mut(at..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, at as u64) {
+            Ok(0) => break,
+            Ok(count) => at += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    content.truncate(at);
+    Ok(content)
+}

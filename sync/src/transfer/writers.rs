@@ -1,0 +1,176 @@
+//! Small files are staged by several threads, each on a shelf of its own: a folder takes one new name at a time.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use super::Staged;
+use crate::{
+    entry::{Digest, Entry},
+    fs::{FileSystem, Stamp},
+    threads,
+};
+
+/// Runs of files that may wait for one thread.
+const WAITING: usize = 4;
+/// Files that go to one thread in a row: they often are of one folder, and threads wake each other less often.
+const IN_A_ROW: usize = 16;
+
+/// A small content that came whole.
+pub(crate) struct Job {
+    pub name: String,
+    pub content: Vec<u8>,
+    pub entry: Entry,
+    pub modified_ms: i64,
+}
+
+/// How staging ended; `None`: what came is not what was announced.
+pub(crate) type Written = io::Result<Option<Staged>>;
+
+/// Threads that stage files.
+pub(crate) struct Writers {
+    workers: Vec<Worker>,
+    done: Arc<Done>,
+    /// The worker whose turn it is, and what it will get.
+    turn: usize,
+    run: Vec<(usize, Job)>,
+    out: usize,
+}
+
+/// Results of a batch, which bounds them.
+#[derive(Default)]
+struct Done {
+    results: Mutex<Vec<(usize, Written)>>,
+    changed: Condvar,
+}
+
+impl Done {
+    fn put(&self, written: Vec<(usize, Written)>) {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner).extend(written);
+        self.changed.notify_one();
+    }
+
+    /// Waits for so many.
+    fn take(&self, count: usize) -> Vec<(usize, Written)> {
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        while results.len() < count {
+            results = self.changed.wait(results).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::take(&mut results)
+    }
+}
+
+struct Worker {
+    /// `None`: no more come.
+    jobs: Option<SyncSender<Vec<(usize, Job)>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writers {
+    /// `shelves` are folders that only one of them writes to.
+    pub(crate) fn start(fs: &Arc<dyn FileSystem>, shelves: Vec<OwnedFd>) -> io::Result<Self> {
+        let done = Arc::new(Done::default());
+        let workers = (1..)
+            .zip(shelves)
+            .map(|(number, shelf)| Worker::start(Arc::clone(fs), number, shelf, Arc::clone(&done)))
+            .collect::<io::Result<_>>()?;
+        Ok(Self { workers, done, turn: 0, run: Vec::new(), out: 0 })
+    }
+
+    /// How many are worth their while.
+    pub(crate) fn count() -> usize {
+        threads::count()
+    }
+
+    /// Stages a file later; `ticket` comes back with the result. Waits while too many wait.
+    pub(crate) fn stage(&mut self, ticket: usize, job: Job) {
+        self.run.push((ticket, job));
+        if self.run.len() >= IN_A_ROW {
+            self.hand_out();
+        }
+    }
+
+    fn hand_out(&mut self) {
+        let run = std::mem::take(&mut self.run);
+        let count = run.len();
+        if let Some(Worker { jobs: Some(jobs), .. }) = self.workers.get(self.turn)
+            && jobs.send(run).is_ok()
+        {
+            self.out += count;
+        }
+        self.turn = (self.turn + 1) % self.workers.len().max(1);
+    }
+
+    /// Waits for all that is being staged.
+    pub(crate) fn finish(&mut self) -> Vec<(usize, Written)> {
+        if !self.run.is_empty() {
+            self.hand_out();
+        }
+        self.done.take(std::mem::take(&mut self.out))
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            worker.jobs = None;
+        }
+        for worker in &mut self.workers {
+            if let Some(thread) = worker.thread.take() {
+                // One that panicked has nothing to give.
+                drop(thread.join());
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn start(
+        fs: Arc<dyn FileSystem>,
+        number: usize,
+        shelf: OwnedFd,
+        done: Arc<Done>,
+    ) -> io::Result<Self> {
+        let (jobs, waiting) = sync_channel::<Vec<(usize, Job)>>(WAITING);
+        let work = move || {
+            for run in waiting {
+                let write = |(ticket, job)| (ticket, write(fs.as_ref(), number, &shelf, job));
+                done.put(run.into_iter().map(write).collect());
+            }
+        };
+        let thread = std::thread::Builder::new().name("sync-write".to_owned()).spawn(work)?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+}
+
+fn write(fs: &dyn FileSystem, shelf: usize, folder: &OwnedFd, job: Job) -> Written {
+    let Job { name, content, entry, modified_ms } = job;
+    let Entry::File { size, digest, executable } = entry else { return Ok(None) };
+    if content.len() as u64 != size || Digest::of(&content) != digest {
+        return Ok(None);
+    }
+    let file = fs.create(folder.as_fd(), name.as_bytes(), executable)?;
+    let fill = || -> io::Result<Stamp> {
+        if !content.is_empty() {
+            fs.write(&file, &content, 0)?;
+        }
+        if let Ok(modified) = u64::try_from(modified_ms) {
+            fs.set_modified(&file, Duration::from_millis(modified))?;
+        }
+        Ok(Stamp::of(&rustix::fs::fstat(&file)?))
+    };
+    match fill() {
+        Ok(stamp) => Ok(Some(Staged { shelf, name, entry, blocks: None, file: None, stamp })),
+        Err(error) => {
+            fs.remove_file(folder.as_fd(), name.as_bytes())?;
+            Err(error)
+        }
+    }
+}
