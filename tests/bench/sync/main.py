@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Synchronisation beside other tools, on one machine in one run: `main.py ATELIER AGENT OUT [--links lan,wan] [--rounds N] [--small]`.
+
+Needs root: network namespaces, and a loop device with a journaled ext4 for the trees. Bytes are the interfaces' own counters, CPU is
+that of both sides. Each tool's result is compared with `rsync -rlnic --delete` before it counts.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import net
+import ours
+import peers
+import trees
+
+# Of the best peer's time: local network, slow link. None: no goal.
+GOALS = {"a": (0.75, 0.9), "b": (0.5, 0.5), "c": (0.7, 0.7), "d": (0.8, 0.8), "e": (0.35, 0.35), "f": (0.25, 0.25),
+         "g-delete": (0.35, 0.35), "g-recreate": (0.6, 0.6)}
+
+
+def mounted(work, size_gib):
+    """A journaled ext4 of its own, and memory for what is large."""
+    image, tree, memory = work / "image", work / "tree", work / "memory"
+    tree.mkdir()
+    memory.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(size_gib << 30)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-N", "2000000", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, tree], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8g", "tmpfs", memory], check=True)
+    return tree, memory
+
+
+def same(one, other):
+    answer = subprocess.run(["rsync", "-rlnic", "--delete", f"{one}/", f"{other}/"], check=True, capture_output=True, text=True)
+    return [line for line in answer.stdout.splitlines() if not line.startswith(".d")]
+
+
+class Bench:
+    def __init__(self, link, network, rows):
+        self.link, self.network, self.rows = link, network, rows
+
+    def measure(self, tool, case, act):
+        os.sync()
+        before, bytes_before = self.cpu(tool), self.network.counters()
+        began = time.perf_counter()
+        act()
+        wall = time.perf_counter() - began
+        down, up = (now - then for now, then in zip(self.network.counters(), bytes_before))
+        row = {"link": self.link, "case": case, "tool": tool.name, "wall_s": wall, "cpu_s": self.cpu(tool) - before,
+               "bytes_up": up, "bytes_down": down, "rss_mib": max(ours.peak_mib(tool.pids()), getattr(tool, "peak", 0.0))}
+        different = same(tool.server_root, tool.studio_root)
+        if different:
+            sys.exit(f"bench: {tool.name} left differences after {case}: {different[:3]}")
+        self.rows.append(row)
+        print(f"  {case:10} {tool.name:30} {wall:8.3f} s {row['cpu_s']:7.2f} s CPU {up / 1e6:9.3f} MB up {down / 1e6:9.3f} MB down "
+              f"{row['rss_mib']:6.0f} MiB", flush=True)
+
+    @staticmethod
+    def cpu(tool):
+        return ours.cpu_s(tool.pids()) + getattr(tool, "spent", 0.0)
+
+    def small(self, tool, tree, seed, rounds):
+        subprocess.run(["cp", "-a", f"{seed}/.", tool.server_root], check=True)
+        self.measure(tool, "a", tool.first)
+        tool.again()
+        time.sleep(0.1)
+        for number in range(rounds):
+            self.measure(tool, "b", tool.again)
+            tree.edit(tool.studio_root, number)
+            self.measure(tool, "e", tool.again)
+            tree.rename(tool.studio_root, number)
+            self.measure(tool, "f", tool.again)
+            with tempfile.TemporaryDirectory(dir=tool.folder) as aside:
+                tree.delete(tool.studio_root, pathlib.Path(aside))
+                self.measure(tool, "g-delete", tool.again)
+                tree.recreate(tool.studio_root, pathlib.Path(aside))
+                self.measure(tool, "g-recreate", tool.again)
+
+    def big(self, tool, tree, rounds):
+        tree.make_big(tool.studio_root)
+        tool.again()
+        time.sleep(0.1)
+        for number in range(rounds):
+            tree.change_a_byte(tool.studio_root, number)
+            self.measure(tool, "c", tool.again)
+            tree.insert_in_front(tool.studio_root, number)
+            self.measure(tool, "d", tool.again)
+
+
+def best(rows, link, case, tool):
+    those = [row for row in rows if (row["link"], row["case"], row["tool"]) == (link, case, tool)]
+    return min(those, key=lambda row: row["wall_s"]) if those else None
+
+
+def table(rows):
+    print("\n| link | case | atelier s (MB) | best peer s (MB) | ratio | goal |\n| --- | --- | --- | --- | --- | --- |")
+    others = sorted({row["tool"] for row in rows} - {"atelier"})
+    for at, link in enumerate(("lan", "wan")):
+        for case, goals in GOALS.items():
+            mine = best(rows, link, case, "atelier")
+            theirs = [row for row in (best(rows, link, case, tool) for tool in others) if row]
+            if not mine or not theirs:
+                continue
+            peer = min(theirs, key=lambda row: row["wall_s"])
+            megabytes = lambda row: (row["bytes_up"] + row["bytes_down"]) / 1e6
+            print(f"| {link} | {case} | {mine['wall_s']:.2f} ({megabytes(mine):.3f}) | {peer['tool']} {peer['wall_s']:.2f} "
+                  f"({megabytes(peer):.3f}) | {mine['wall_s'] / peer['wall_s']:.2f} | ≤ {goals[at]} |")
+    peaks = {tool: max(row["rss_mib"] for row in rows if row["tool"] == tool) for tool in ["atelier", *others]}
+    print("\nlargest process:", ", ".join(f"{tool} {peak:.0f} MiB" for tool, peak in peaks.items()))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("atelier")
+    parser.add_argument("agent")
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--links", default="lan,wan")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--files", type=int, default=trees.FILES)
+    parser.add_argument("--big-mib", type=int, default=1024)
+    options = parser.parse_args()
+    if os.geteuid():
+        sys.exit("bench: network namespaces and loop devices need root")
+    net.remains()
+    tree = trees.Tree(options.files, options.big_mib << 20)
+    rows = []
+    work = pathlib.Path(tempfile.mkdtemp(prefix="atelier-bench-"))
+    disk, memory = mounted(work, 12)
+    try:
+        seed = disk / "seed"
+        tree.make(seed)
+        for link in options.links.split(","):
+            rounds = options.rounds if link == "lan" else 1
+            network = net.Net(link)
+            bench = Bench(link, network, rows)
+            print(f"{link}:", flush=True)
+            tools = [
+                lambda folder: ours.Atelier((options.atelier, options.agent), network, folder),
+                lambda folder: peers.Rsync(network, folder, ["--no-inc-recursive"]),
+                lambda folder: peers.Rsync(network, folder, ["-z"]),
+            ]
+            if shutil.which("unison"):
+                tools.append(lambda folder: peers.Unison(network, folder))
+            for number, make in enumerate(tools):
+                for place, cases in ((disk, "small"), (memory, "big")):
+                    folder = place / f"{link}{number}"
+                    folder.mkdir()
+                    tool = make(folder)
+                    if cases == "small":
+                        bench.small(tool, tree, seed, rounds)
+                    else:
+                        bench.big(tool, tree, rounds)
+                    tool.close()
+                    shutil.rmtree(folder, ignore_errors=True)
+            network.close()
+    finally:
+        for place in (disk, memory):
+            subprocess.run(["umount", "-l", place], check=False)
+        shutil.rmtree(work, ignore_errors=True)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(rows, indent=2) + "\n")
+    table(rows)
+
+
+main()

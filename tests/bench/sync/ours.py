@@ -1,0 +1,131 @@
+"""Atelier as in production: the control plane and an agent, a process each, TLS between them, everything recorded and durable."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+
+import net
+
+
+class Atelier:
+    name = "atelier"
+
+    def __init__(self, binaries, network, folder):
+        """`folder` is on the file system that trees are on."""
+        atelier, agent = binaries
+        self.folder = folder
+        wrapper = folder / "agent"
+        wrapper.write_text(f"#!/bin/sh\nexec nsenter --net=/run/netns/{network.names[1]} {agent} \"$@\"\n")
+        wrapper.chmod(0o755)
+        ready = folder / "ready.json"
+        log = open(folder / "log", "w")
+        self.child = subprocess.Popen(
+            ["ip", "netns", "exec", network.names[0], atelier, "up", "--no-sample", "--data", folder / "data",
+             "--listen", "127.0.0.1:0", "--listen-agents", f"{net.SERVER}:0", "--ready-file", ready,
+             "--agent-binary", wrapper], stdout=log, stderr=log)
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            if time.monotonic() > deadline:
+                sys.exit("bench: the control plane does not start")
+            time.sleep(0.02)
+        answer = json.loads(ready.read_text())
+        self.url, self.key = answer["url"] + "/api/v1", answer["api_key"]
+        net.enter(network.names[0])
+        self.start()
+
+    def call(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        with urllib.request.urlopen(request) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def done(self, task):
+        while task["state"] in ("pending", "running"):
+            task = self.call("GET", f"/tasks/{task['id']}?wait=60")
+        if task["state"] != "succeeded":
+            sys.exit(f"bench: {task}")
+        return task
+
+    def start(self):
+        self.call("POST", "/projects", {"key": "BENCH", "name": "Bench"})
+        blocks = [{"type": "entrypoint", "label": "Sleeper", "command": "exec sleep 100000"}]
+        template = self.call("POST", "/templates", {"spec": {"label": "T", "blocks": blocks}})["id"]
+        build = self.call("POST", f"/templates/{template}/builds")["id"]
+        while self.call("GET", f"/builds/{build}")["state"] != "succeeded":
+            time.sleep(0.1)
+        self.studio = self.call("POST", "/projects/BENCH/studios", {"name": "bench", "template": template})["id"]
+        self.done(self.call("POST", f"/studios/{self.studio}/start"))
+        mounts = self.call("GET", f"/studios/{self.studio}")["mounts"]
+        self.mount = next(mount["id"] for mount in mounts if "code_studio-resources" in mount["id"])
+        # Where both sides lie, found by a file that travels.
+        self.call("POST", f"/studios/{self.studio}/exec",
+                  {"command": ["sh", "-c", f"touch {self.mount}/marker-of-the-bench"]})
+        self.sync()
+        found = subprocess.run(["find", self.folder / "data", "-name", "marker-of-the-bench", "-not", "-path", "*trash*"],
+                               check=True, capture_output=True, text=True).stdout.split()
+        roots = {pathlib.Path(file).parent for file in found}
+        self.studio_root = next(root for root in roots if f"/studios/{self.studio}/" in f"{root}/" or "/run/" in f"{root}/")
+        self.server_root = next(root for root in roots if root != self.studio_root)
+        (self.studio_root / "marker-of-the-bench").unlink()
+        self.sync()
+
+    def sync(self):
+        body = {"mounts": [self.mount], "allow_mass_deletion": [self.mount]}
+        return self.done(self.call("POST", f"/studios/{self.studio}/sync", body))
+
+    # What the harness asks of every tool.
+    def first(self):
+        self.sync()
+
+    def again(self):
+        self.sync()
+
+    def pids(self):
+        agents = subprocess.run(["pgrep", "-f", "atelier-agent"], capture_output=True, text=True).stdout.split()
+        control = subprocess.run(["pgrep", "-P", str(self.child.pid)], capture_output=True, text=True).stdout.split()
+        mine = [pid for pid in agents if self.studio in environment(pid)]
+        return [*mine, *control, str(self.child.pid)]
+
+    def close(self):
+        self.call("POST", f"/studios/{self.studio}/stop")
+        time.sleep(1)
+        self.child.terminate()
+        self.child.wait()
+        for pid in self.pids()[:-1]:
+            subprocess.run(["kill", pid], check=False)
+
+
+def environment(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def cpu_s(pids):
+    total = 0
+    for pid in pids:
+        try:
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        # With what its children spent, once they are gone.
+        total += sum(int(field) for field in fields[11:15])
+    return total / 100
+
+
+def peak_mib(pids):
+    peaks = [0.0]
+    for pid in pids:
+        try:
+            text = pathlib.Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            continue
+        peaks.append(int(re.search(r"VmHWM:\s+(\d+)", text)[1]) / 1024)
+    return max(peaks)
