@@ -71,7 +71,8 @@ pub(crate) fn path(dice: &mut Dice) {
 
 /// Whatever lies in a trash as a note is read or refused.
 pub(crate) fn note(dice: &mut Dice) {
-    let mut bytes = br#"{"path":"YS9i","deleted_at_s":1700000000,"reason":"because"}"#.to_vec();
+    let mut bytes =
+        br#"{"thing":"x-1","path":"YS9i","deleted_at_s":1700000000,"reason":"because"}"#.to_vec();
     match dice.below(3) {
         0 => bytes = pieces(dice, 60),
         1 => {
@@ -85,13 +86,13 @@ pub(crate) fn note(dice: &mut Dice) {
         }
     }
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("note.json"), &bytes).unwrap();
+    std::fs::write(folder.path().join("notes"), &bytes).unwrap();
     let item = std::fs::File::open(folder.path()).unwrap();
-    if let Ok(note) = trash::read_note(item.as_fd()) {
-        let again = serde_json::to_vec(&note).unwrap();
-        std::fs::write(folder.path().join("note.json"), again).unwrap();
-        assert_eq!(trash::read_note(item.as_fd()).unwrap(), note);
-    }
+    let notes = trash::read_notes(item.as_fd()).unwrap();
+    let again: Vec<String> =
+        notes.iter().map(|note| serde_json::to_string(note).unwrap()).collect();
+    std::fs::write(folder.path().join("notes"), again.join("\n")).unwrap();
+    assert_eq!(trash::read_notes(item.as_fd()).unwrap(), notes);
 }
 
 /// Patterns are taken or refused; those that are taken answer for every path.

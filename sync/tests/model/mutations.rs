@@ -20,7 +20,7 @@ use crate::{
     acts,
     common::interpose::{Effect, Instead, Interpose},
     config,
-    world::{Broken, World},
+    world::{Broken, World, is_of_the_engine},
 };
 
 /// Cases within which each of them is found.
@@ -60,11 +60,6 @@ fn a_new_name_replaces() -> Arc<dyn FileSystem> {
         }
         _ => Ok(Instead::Go),
     }))
-}
-
-/// `<random>-<number>`, as things in the trash are named.
-fn is_of_the_engine(name: &[u8]) -> bool {
-    name.len() > 16 && name.get(16) == Some(&b'-') && !name.starts_with(b".")
 }
 
 fn nothing_reaches_the_trash() -> Arc<dyn FileSystem> {

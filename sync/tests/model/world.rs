@@ -223,11 +223,10 @@ impl World {
         let meanwhile = Shared::default();
         let text = content(number, self.stamp);
         let (left, theirs) = (AtomicU64::new(nth), meanwhile.clone());
-        let own = |name: &[u8]| name == b"thing" || name == b"note.json";
         let hook = move |effect: Effect<'_>| {
             match effect {
                 Effect::RenameNew(_, _, folder, name) | Effect::Exchange(_, _, folder, name)
-                    if !own(name) && left.fetch_sub(1, Ordering::SeqCst) == 0 =>
+                    if !is_of_the_engine(name) && left.fetch_sub(1, Ordering::SeqCst) == 0 =>
                 {
                     if let Some(before) = write_in(folder, name, &text) {
                         let mut theirs = theirs.lock().unwrap();
@@ -306,4 +305,9 @@ impl World {
 
 fn head(content: &[u8]) -> String {
     String::from_utf8_lossy(&content[..content.len().min(28)]).into_owned()
+}
+
+/// `<random>-<number>`, as things are named where they are staged and in the trash.
+pub(crate) fn is_of_the_engine(name: &[u8]) -> bool {
+    name.get(16) == Some(&b'-') && name.len() > 17
 }
