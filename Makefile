@@ -15,7 +15,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium docker-registry:docker-registry skopeo:skopeo busybox-static:busybox buildah:buildah debootstrap:debootstrap
 
-.PHONY: test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-images test-images lint fmt deny
+.PHONY: test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-images test-images lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -106,6 +106,13 @@ bench: web build
 	cargo build --release --locked -p control --example proxy_bench
 	python3 tests/bench/bench.py "$(CARGO_TARGET_DIR)/release/atelier" "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
 	    "$(CARGO_TARGET_DIR)/release/examples/proxy_bench" target/bench/main.json
+
+# Synchronisation beside rsync and unison, on a local network and on a slow link; as root. JSON below target/bench. `SYNC_BENCH`
+# passes options, such as `--links lan --rounds 1`.
+bench-sync: agent
+	cargo build --release --locked -p control --bin atelier
+	python3 tests/bench/sync/main.py "$(abspath $(CARGO_TARGET_DIR))/release/atelier" \
+	    "$(abspath $(CARGO_TARGET_DIR))/$(MUSL)/agent/atelier-agent" target/bench/sync.json $(SYNC_BENCH)
 
 # How fast images are made, beside a warm buildah; as root. JSON below target/bench.
 bench-images: agent
