@@ -42,6 +42,36 @@ async fn edits_travel_both_ways_as_commits_and_a_stop_brings_everything_back() {
 }
 
 #[tokio::test]
+async fn what_a_synchronisation_displaced_comes_back_from_the_trash() {
+    let instance = Instance::new().await;
+    instance.bring("start").await;
+    instance.put_zone_text("deleted.txt", "not lost").await;
+    instance.put_zone_text("replaced.txt", "the first").await;
+    instance.synchronise(json!({})).await;
+    instance.exec("cd code_studio-versioned && rm deleted.txt && echo second > replaced.txt").await;
+    instance.synchronise(json!({})).await;
+    assert_eq!(instance.zone_text("deleted.txt").await, None);
+    let trash = instance.get(&instance.zone("/trash")).await;
+    let item = |path: &str| {
+        let items = trash["items"].as_array().unwrap();
+        items.iter().find(|item| item["path"] == path).unwrap_or_else(|| panic!("{trash}"))
+    };
+    assert_eq!(
+        (&item("deleted.txt")["size"], &item("replaced.txt")["size"]),
+        (&json!(8), &json!(9))
+    );
+    let restore = |id: &Value| instance.zone(&format!("/trash/{}/restore", id.as_str().unwrap()));
+    let back = restore(&item("deleted.txt")["id"]);
+    assert_eq!(instance.send(Method::POST, &back, None).await.0, 200);
+    assert_eq!(instance.zone_text("deleted.txt").await.unwrap(), "not lost");
+    // Something has its name: it is not overwritten.
+    let taken = restore(&item("replaced.txt")["id"]);
+    assert_eq!(instance.send(Method::POST, &taken, None).await.0, 409);
+    let left = instance.get(&instance.zone("/trash")).await;
+    assert_eq!(left["items"].as_array().unwrap().len(), 1, "{left}");
+}
+
+#[tokio::test]
 async fn a_conflict_is_reported_compared_and_resolved_each_way() {
     let instance = Instance::new().await;
     instance.bring("start").await;

@@ -2,7 +2,8 @@
 //!
 //! Before each run every content that lies on a side, or that waits beside it since a crash, is owed. After the run it must be
 //! found: on a side, beside it, or in a trash; unless a user removed it while the run went on. So whatever disappears from a
-//! side by a run is on the other, or can be had back, and no run, crash or message makes an exception.
+//! side by a run is on the other, or can be had back, and no run, crash or message makes an exception. Nor does a run invent
+//! anything: what lies on a side is always something that somebody wrote, whole.
 
 use std::{
     collections::BTreeSet,
@@ -55,6 +56,8 @@ pub(crate) struct World {
     pair: Pair,
     broken: Option<Broken>,
     owed: Contents,
+    /// Everything that users ever wrote.
+    written: Contents,
     stamp: usize,
 }
 
@@ -85,7 +88,13 @@ fn request(direction: u8, both: bool) -> Request {
 
 impl World {
     pub(crate) fn new(broken: Option<Broken>) -> Self {
-        let mut world = Self { pair: Pair::in_memory(), broken, owed: Contents::new(), stamp: 0 };
+        let mut world = Self {
+            pair: Pair::in_memory(),
+            broken,
+            owed: Contents::new(),
+            written: Contents::new(),
+            stamp: 0,
+        };
         world.mend();
         world
     }
@@ -196,6 +205,7 @@ impl World {
             expect: Some(conflict.token),
             path: conflict.path,
         });
+        self.written.insert(content(1, self.stamp));
         let request = Request { resolutions: resolutions.collect(), ..Request::default() };
         self.run(&request, when);
     }
@@ -253,6 +263,7 @@ impl World {
         self.note();
         let ends = self.pair.try_sync(&request(0, false));
         let Meanwhile { removed, wrote } = std::mem::take(&mut *meanwhile.lock().unwrap());
+        self.written.extend(wrote.iter().cloned());
         self.owed.extend(wrote);
         self.owed.retain(|content| !removed.contains(content));
         self.check(when);
@@ -289,17 +300,20 @@ impl World {
 
     fn note(&mut self) {
         self.owed = self.pair.contents();
+        self.written.extend(self.owed.iter().cloned());
         self.owed.extend(self.pair.staged());
     }
 
     fn check(&mut self, when: &str) {
         let mut there = self.pair.contents();
+        let invented = there.iter().find(|content| !self.written.contains(*content)).cloned();
         there.extend(self.pair.staged());
         there.extend(self.pair.trash());
         there.extend(self.pair.studio_trash());
         for content in &self.owed {
             assert!(there.contains(content), "lost at {when}: {:?}", head(content));
         }
+        assert!(invented.is_none(), "invented at {when}: {:?}", invented.as_deref().map(head));
     }
 }
 

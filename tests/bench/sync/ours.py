@@ -1,11 +1,14 @@
 """Atelier as in production: the control plane and an agent, a process each, TLS between them, everything recorded and durable."""
 
 import json
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import net
@@ -18,8 +21,14 @@ class Atelier:
         """`folder` is on the file system that trees are on."""
         atelier, agent = binaries
         self.folder = folder
-        wrapper = folder / "agent"
-        wrapper.write_text(f"#!/bin/sh\nexec nsenter --net=/run/netns/{network.names[1]} {agent} \"$@\"\n")
+        # Where a confined agent may read and execute.
+        self.place = pathlib.Path(f"/opt/atelier-bench-{os.getpid()}")
+        self.place.mkdir()
+        shutil.copy2(agent, self.place / "atelier-agent")
+        (self.place / "namespace").touch()
+        subprocess.run(["mount", "--bind", f"/run/netns/{network.names[1]}", self.place / "namespace"], check=True)
+        wrapper = self.place / "agent"
+        wrapper.write_text(f"#!/bin/sh\nexec nsenter --net={self.place}/namespace {self.place}/atelier-agent \"$@\"\n")
         wrapper.chmod(0o755)
         ready = folder / "ready.json"
         log = open(folder / "log", "w")
@@ -39,10 +48,15 @@ class Atelier:
 
     def call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.key}"}
+        if data is not None:
+            headers["Content-Type"] = "application/json"
         request = urllib.request.Request(self.url + path, data, headers, method=method)
-        with urllib.request.urlopen(request) as answer:
-            text = answer.read()
+        try:
+            with urllib.request.urlopen(request) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            sys.exit(f"bench: {method} {path}: {error.read().decode()}")
         return json.loads(text) if text else None
 
     def done(self, task):
@@ -99,6 +113,8 @@ class Atelier:
         self.child.wait()
         for pid in self.pids()[:-1]:
             subprocess.run(["kill", pid], check=False)
+        subprocess.run(["umount", "-l", self.place / "namespace"], check=False)
+        shutil.rmtree(self.place)
 
 
 def environment(pid):
