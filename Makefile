@@ -15,7 +15,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium docker-registry:docker-registry skopeo:skopeo busybox-static:busybox buildah:buildah debootstrap:debootstrap
 
-.PHONY: test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-images test-images lint fmt deny
+.PHONY: test-cluster test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-images test-images lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -52,6 +52,7 @@ web/node_modules: web/package-lock.json
 test: setup lint web-test
 	cargo test --workspace --locked --no-fail-fast
 	$(MAKE) test-browser
+	$(MAKE) test-cluster
 
 # The main job as a person does it, in the system's Chromium.
 test-browser: web agent tests/browser/node_modules
@@ -68,15 +69,20 @@ NAME ?= dev
 cluster:
 	@python3 tests/cluster/cluster.py up $(NAME)
 
-# Studios on a real Kubernetes: on that cluster, or on the one of KUBECONFIG (tests/cluster/suite.py says what it needs).
+# Studios on a real Kubernetes that is there for these suites only, where this machine can have one; else it says why not.
+test-cluster:
+	python3 tests/cluster/once.py $(MAKE) test-kube
+
+# The same on the cluster NAME, which is left as it is, or on the one of KUBECONFIG (tests/cluster/suite.py says what it needs).
+# All of the workspace is named, so that dependencies are those which `make test` has built.
 test-kube: agent
 	cargo build --locked -p control
 	ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
 	    python3 tests/cluster/suite.py $(NAME) "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
-	    cargo test --locked -p suites --features kube --test kube -- --test-threads=4
+	    cargo test --workspace --locked --features suites/kube --test kube -- --test-threads=4
 	if [ -z "$$KUBECONFIG" ]; then ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
 	    python3 tests/cluster/suite.py $(NAME) "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
-	    cargo test --locked -p suites --features kube --test kube_outage; fi
+	    cargo test --workspace --locked --features suites/kube --test kube_outage; fi
 
 # Starts, commands and stops of a studio in a cluster, beside kubectl's; JSON below target/bench.
 bench-kube: agent
@@ -90,7 +96,7 @@ cluster-down:
 
 lint:
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features suites/kube --locked -- -D warnings
 
 fmt:
 	cargo fmt --all
