@@ -164,6 +164,8 @@ impl Server {
             shutdown: shutdown.clone(),
         })
         .await?;
+        let runtime = wiring::runtime(&instance, &config.runtime, config.environment).await?;
+        hub.trust(Arc::clone(&runtime));
         services.users.ensure_first_administrator(&login()).await?;
         services.sync.end_abandoned_tasks().await?;
         tasks.spawn(Arc::clone(&services.sync).fulfil_wishes(wishes));
@@ -188,7 +190,6 @@ impl Server {
             },
             parts,
         )?;
-        let runtime = wiring::runtime(&instance, &config.runtime, config.environment).await?;
         let secrets = StudioSecrets::new(instance.secret("studios.key")?);
         let feed = RouteFeed {
             services: Arc::clone(&services),

@@ -58,6 +58,7 @@ impl Machine {
 
 fn spec(studio: &StudioId, epoch: u64) -> PodSpec {
     PodSpec {
+        attested: false,
         studio: studio.clone(),
         project: "DEMO".parse().unwrap(),
         owner: "alice".parse().unwrap(),

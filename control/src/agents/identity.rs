@@ -1,11 +1,12 @@
-//! Who an agent is: the bootstrap token, its exchange for a session key, and which incarnation counts.
+//! Who an agent is: the bootstrap token or what the runtime gave its pod, its exchange for a session key, and which incarnation
+//! counts.
 //!
 //! The store holds hashes only. A session key's hash covers what it is bound to (studio, pod, process, incarnation), so that
 //! it opens nothing for anybody else. It survives restarts of the control plane: agents come back without new tokens.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use proto::agent::v1::{HelloReply, Refusal};
@@ -14,6 +15,7 @@ use crate::{
     app::AppError,
     auth::token,
     domain::ids::StudioId,
+    runtime::{Attested, Runtime, RuntimeError},
     store::{AgentCredential, Store},
 };
 
@@ -36,21 +38,25 @@ struct Unconfirmed {
 
 pub(super) struct Identity {
     store: Arc<dyn Store>,
+    /// Says whose pod shows what it gave it.
+    runtime: OnceLock<Arc<dyn Runtime>>,
     unconfirmed: Mutex<HashMap<StudioId, Unconfirmed>>,
 }
 
 impl Identity {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, unconfirmed: Mutex::default() }
+        Self { store, runtime: OnceLock::new(), unconfirmed: Mutex::default() }
+    }
+
+    pub(super) fn trust(&self, runtime: Arc<dyn Runtime>) {
+        if self.runtime.set(runtime).is_err() {
+            tracing::error!("a runtime is trusted already, and stays the one");
+        }
     }
 
     /// A token for an incarnation. Older ones are locked out; the session of the same one goes on.
     pub(super) async fn issue(&self, studio: &StudioId, epoch: u64) -> Result<String, AppError> {
-        let before = self.store.agent_credential(studio).await?;
-        if before.as_ref().is_some_and(|before| before.epoch > epoch) {
-            return Err(AppError::conflict("a newer incarnation of the studio exists already"));
-        }
-        let same = before.filter(|before| before.epoch == epoch);
+        let same = self.same(studio, epoch).await?;
         let token = token::random();
         let credential = AgentCredential {
             studio: studio.clone(),
@@ -63,6 +69,34 @@ impl Identity {
         self.store.put_agent_credential(&credential).await?;
         self.confirmed(studio);
         Ok(token)
+    }
+
+    /// A pod of an incarnation is let in by the runtime's word. Older ones are locked out; the session of the same one goes on.
+    pub(super) async fn expect_pod(&self, studio: &StudioId, epoch: u64) -> Result<(), AppError> {
+        let same = self.same(studio, epoch).await?;
+        let credential = AgentCredential {
+            studio: studio.clone(),
+            epoch,
+            bootstrap_hash: None,
+            session_hash: same.and_then(|same| same.session_hash),
+            // Another pod may be made for an incarnation that has not begun.
+            pod_uid: String::new(),
+            boot_id: String::new(),
+        };
+        Ok(self.store.put_agent_credential(&credential).await?)
+    }
+
+    /// What is known of this incarnation, if it is the newest.
+    async fn same(
+        &self,
+        studio: &StudioId,
+        epoch: u64,
+    ) -> Result<Option<AgentCredential>, AppError> {
+        let before = self.store.agent_credential(studio).await?;
+        if before.as_ref().is_some_and(|before| before.epoch > epoch) {
+            return Err(AppError::conflict("a newer incarnation of the studio exists already"));
+        }
+        Ok(before.filter(|before| before.epoch == epoch))
     }
 
     pub(super) async fn forget(&self, studio: &StudioId) -> Result<(), AppError> {
@@ -103,8 +137,55 @@ impl Identity {
         }
         match self.repeated(&studio, hello, &shown, known.session_hash.as_deref()) {
             Some(session_key) => Ok(Verdict::Accepted { studio, session_key }),
-            None => wrong(),
+            None => self.attested(studio, hello).await,
         }
+    }
+
+    /// By the runtime's word. A pod that takes the place of one which was here is not the studio.
+    async fn attested(&self, studio: StudioId, hello: &HelloReply) -> Result<Verdict, AppError> {
+        let refused =
+            |reason, message: &str| Ok(Verdict::Refused { reason, message: message.to_owned() });
+        let wrong = || refused(Refusal::Credential, "the credential is wrong or has expired");
+        // Nobody is asked about what is no token of a cluster: a JSON Web Token has three parts.
+        let asked = match self.runtime.get() {
+            Some(runtime) if hello.credential.split('.').count() == 3 => {
+                runtime.attest(&hello.credential).await
+            }
+            Some(_) | None => return wrong(),
+        };
+        let claimed =
+            Attested { studio: studio.clone(), epoch: hello.epoch, pod_uid: hello.pod_uid.clone() };
+        match asked {
+            Ok(Some(pod)) if pod == claimed => (),
+            Ok(Some(_) | None) => return wrong(),
+            Err(error @ RuntimeError::Refused { .. }) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an agent's token can't be checked"
+                );
+                return wrong();
+            }
+            Err(error @ RuntimeError::Unavailable { .. }) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "an agent's token can't be checked now"
+                );
+                return refused(Refusal::Busy, "the cluster does not say whose token it is now");
+            }
+        }
+        let session_key = token::random();
+        let session = AgentCredential {
+            studio: studio.clone(),
+            epoch: hello.epoch,
+            bootstrap_hash: None,
+            session_hash: Some(bound_hash(&session_key, &studio, hello)),
+            pod_uid: hello.pod_uid.clone(),
+            boot_id: hello.boot_id.clone(),
+        };
+        if !self.store.open_agent_session(&session).await? {
+            return refused(Refusal::Credential, "another pod of this incarnation is the studio");
+        }
+        Ok(Verdict::Accepted { studio, session_key })
     }
 
     async fn exchange(

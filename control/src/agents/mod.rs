@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{ca::Ca, identity::Identity, registry::Registry};
-use crate::{app::agent_calls::SyncWish, store::Store};
+use crate::{app::agent_calls::SyncWish, runtime::Runtime, store::Store};
 
 /// Wishes that wait for the synchronisation service.
 const WISHES: usize = 256;
@@ -73,6 +73,11 @@ impl AgentHub {
             connections: AtomicU64::new(0),
         };
         (Arc::new(hub), wanted)
+    }
+
+    /// Takes the runtime's word for who agents are, where it gives it.
+    pub fn trust(&self, runtime: Arc<dyn Runtime>) {
+        self.identity.trust(runtime);
     }
 
     /// Takes agents' connections until the program ends.

@@ -20,6 +20,12 @@ impl Agents for AgentHub {
         Ok(token)
     }
 
+    async fn expect_pod(&self, studio: &StudioId, epoch: u64) -> Result<(), AppError> {
+        self.identity.expect_pod(studio, epoch).await?;
+        self.registry.slot(studio).supersede(epoch);
+        Ok(())
+    }
+
     fn connection_env(&self) -> Vec<(String, String)> {
         [
             ("ATELIER_CONTROL_PLANE", self.address.as_str()),

@@ -20,6 +20,10 @@ pub trait Agents: Send + Sync {
     /// gives another token and voids the one before, unless an agent has exchanged that already.
     async fn issue_token(&self, studio: &StudioId, epoch: u64) -> Result<String, AppError>;
 
+    /// The pod of this incarnation shows what its runtime gave it: no token is needed. Older incarnations are locked out, and
+    /// once an agent of the incarnation was here, so is every other pod, until this is asked again.
+    async fn expect_pod(&self, studio: &StudioId, epoch: u64) -> Result<(), AppError>;
+
     /// Where agents dial, and what they need to trust it: variables for the pod.
     fn connection_env(&self) -> Vec<(String, String)>;
 

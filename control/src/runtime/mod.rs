@@ -25,6 +25,8 @@ pub struct PodSpec {
     pub image: ImageRef,
     /// For the agent, beside those that the driver adds (addresses, pod name and id): secrets among them, never logged.
     pub agent_env: BTreeMap<String, String>,
+    /// The runtime itself gives the agent what it shows ([`Runtime::attests`]); else it is in `agent_env`.
+    pub attested: bool,
     /// Ports that are reachable from the proxy.
     pub ports: Vec<u16>,
     /// The template's words about the pod itself, for runtimes that have pods: laid over theirs by strategic merge. Null: none.
@@ -62,6 +64,14 @@ pub enum PodState {
     Running(Placement),
     /// It ended. `reason` is for people: exit code or signal, last words.
     Ended { placement: Placement, reason: String },
+}
+
+/// Whose pod has shown a credential that the runtime gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attested {
+    pub studio: StudioId,
+    pub epoch: u64,
+    pub pod_uid: String,
 }
 
 /// Something a driver could not do.
@@ -103,6 +113,16 @@ pub trait Runtime: Send + Sync {
 
     /// Every pod of this installation, also those that the store no longer knows.
     async fn list_studios(&self) -> Result<Vec<(StudioId, PodState)>, RuntimeError>;
+
+    /// Whether it gives its pods something to show who they are, so that agents need no token of ours.
+    async fn attests(&self) -> Result<bool, RuntimeError> {
+        Ok(false)
+    }
+
+    /// Whose pod shows this; `None`: nobody's that is there now. Asks once, and within seconds: the agent comes again.
+    async fn attest(&self, _credential: &str) -> Result<Option<Attested>, RuntimeError> {
+        Ok(None)
+    }
 
     /// Resolves as soon as something may have changed for a studio; the caller observes then. Cancel safe.
     async fn changed(&self) -> StudioId;

@@ -29,5 +29,7 @@ pub trait AgentCredentials: Send + Sync {
         exchanged: &AgentCredential,
         bootstrap_hash: &[u8],
     ) -> Result<bool>;
+    /// Keeps a session of the pod that the incarnation has, or of its first; `false`: it has another pod, or is over.
+    async fn open_agent_session(&self, session: &AgentCredential) -> Result<bool>;
     async fn delete_agent_credential(&self, studio: &StudioId) -> Result<()>;
 }

@@ -22,6 +22,8 @@
 mod cluster;
 mod failures;
 mod faults;
+mod identity;
 mod images;
+mod impostor;
 mod instance;
 mod main_job;

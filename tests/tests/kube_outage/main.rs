@@ -12,6 +12,9 @@
 
 #[path = "../kube/cluster.rs"]
 mod cluster;
+mod expired;
+#[path = "../kube/impostor.rs"]
+mod impostor;
 #[path = "../kube/instance.rs"]
 mod instance;
 

@@ -211,10 +211,15 @@ impl Start<'_> {
         if let (PodState::Running(placement), true) = (running, connected) {
             return Ok((placement, "found running".into()));
         }
-        let token = self.reconciler.agents.issue_token(&studio.id, studio.epoch).await?;
-        let mut agent_env: BTreeMap<String, String> =
-            self.reconciler.agents.connection_env().into_iter().collect();
-        agent_env.insert("ATELIER_TOKEN".into(), token);
+        let agents = &self.reconciler.agents;
+        let mut agent_env: BTreeMap<String, String> = agents.connection_env().into_iter().collect();
+        let attested = self.reconciler.runtime.attests().await?;
+        if attested {
+            agents.expect_pod(&studio.id, studio.epoch).await?;
+        } else {
+            let token = agents.issue_token(&studio.id, studio.epoch).await?;
+            agent_env.insert("ATELIER_TOKEN".into(), token);
+        }
         let ports = spec
             .entrypoints
             .iter()
@@ -227,6 +232,7 @@ impl Start<'_> {
             epoch: studio.epoch,
             image,
             agent_env,
+            attested,
             ports: ports.collect(),
             overrides: spec.pod.clone(),
             termination_grace: self.reconciler.limits.grace,

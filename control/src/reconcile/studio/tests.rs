@@ -184,6 +184,9 @@ impl Agents for Machine {
     async fn issue_token(&self, _: &StudioId, epoch: u64) -> Result<String, AppError> {
         Ok(format!("token {epoch}"))
     }
+    async fn expect_pod(&self, _: &StudioId, _: u64) -> Result<(), AppError> {
+        panic!("pods of this runtime have nothing to show")
+    }
     fn connection_env(&self) -> Vec<(String, String)> {
         vec![]
     }

@@ -3,15 +3,15 @@
 use std::{fmt::Debug, time::Duration};
 
 use k8s_openapi::{
-    NamespaceResourceScope,
+    ClusterResourceScope, NamespaceResourceScope,
     api::core::v1::{Event, Pod},
 };
 use kube::{
     Api, Client, Config, Resource,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     config::KubeConfigOptions,
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -20,6 +20,8 @@ use crate::runtime::RuntimeError;
 
 /// Of one request.
 const REQUEST: Duration = Duration::from_secs(10);
+/// Of one that an agent waits for, which waits for 10 s in all.
+const SHORT: Duration = Duration::from_secs(4);
 /// How long a cluster may be away in the middle of a start or a stop.
 const PATIENCE: Duration = Duration::from_mins(2);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
@@ -87,6 +89,44 @@ impl Cluster {
         let api = self.api::<K>();
         let patch = Patch::Apply(object);
         limited("applying the studio's objects", || api.patch(name, &parameters, &patch)).await
+    }
+
+    /// Has the cluster answer a question that is put as an object, and not kept.
+    pub(super) async fn ask<K>(&self, what: &'static str, question: &K) -> Result<K, RuntimeError>
+    where
+        K: Resource<Scope = ClusterResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
+        K::DynamicType: Default,
+    {
+        let api = Api::<K>::all(self.client.clone());
+        let parameters = PostParams::default();
+        limited(what, || api.create(&parameters, question)).await
+    }
+
+    /// The same for one that does not wait.
+    pub(super) async fn ask_once<K>(
+        &self,
+        what: &'static str,
+        question: &K,
+    ) -> Result<K, RuntimeError>
+    where
+        K: Resource<Scope = ClusterResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
+        K::DynamicType: Default,
+    {
+        let api = Api::<K>::all(self.client.clone());
+        once(what, SHORT, api.create(&PostParams::default(), question)).await
+    }
+
+    /// One object, if there is one; for one that does not wait.
+    pub(super) async fn get_once<K>(
+        &self,
+        what: &'static str,
+        name: &str,
+    ) -> Result<Option<K>, RuntimeError>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+        K::DynamicType: Default,
+    {
+        once(what, SHORT, self.api::<K>().get_opt(name)).await
     }
 
     /// Sets one annotation.
@@ -176,10 +216,9 @@ where
     let deadline = Instant::now() + PATIENCE;
     let mut pause = SHORTEST_PAUSE;
     loop {
-        let error = match tokio::time::timeout(REQUEST, ask()).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => in_words(what, error),
-            Err(elapsed) => RuntimeError::Unavailable { what, source: Box::new(elapsed) },
+        let error = match once(what, REQUEST, ask()).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
         };
         if matches!(error, RuntimeError::Refused { .. }) || Instant::now() + pause > deadline {
             return Err(error);
@@ -187,6 +226,18 @@ where
         tracing::warn!(error = &error as &dyn std::error::Error, "the cluster is asked again");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn once<T>(
+    what: &'static str,
+    longest: Duration,
+    asked: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, RuntimeError> {
+    match tokio::time::timeout(longest, asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(in_words(what, error)),
+        Err(elapsed) => Err(RuntimeError::Unavailable { what, source: Box::new(elapsed) }),
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod cluster;
 mod explain;
+mod identity;
 mod merge;
 mod names;
 mod objects;
@@ -26,15 +27,15 @@ mod watch;
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OnceCell, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{cluster::Cluster, objects::Context, watch::Watched};
 pub use self::{
     cluster::ClusterError,
-    settings::{KubernetesSettings, SettingsError, Workspace},
+    settings::{Identity, KubernetesSettings, SettingsError, Workspace},
 };
-use super::{Placement, PodSpec, PodState, Runtime, RuntimeError};
+use super::{Attested, Placement, PodSpec, PodState, Runtime, RuntimeError};
 use crate::domain::ids::StudioId;
 
 /// Changes that wait for the reconciler.
@@ -45,6 +46,8 @@ pub struct KubernetesRuntime {
     cluster: Cluster,
     context: Context,
     watched: Watched,
+    /// Whether the cluster says who agents are; not known before it was asked.
+    attests: OnceCell<bool>,
     changed: Mutex<mpsc::Receiver<StudioId>>,
     watchers: TaskTracker,
     closed: CancellationToken,
@@ -65,7 +68,8 @@ impl KubernetesRuntime {
         let watched = Watched::begin(&cluster, &installation, changes, &watchers, &closed);
         let namespace = cluster.namespace.clone();
         let context = Context { installation, namespace, settings, env };
-        Ok(Self { cluster, context, watched, changed: Mutex::new(changed), watchers, closed })
+        let (attests, changed) = (OnceCell::new(), Mutex::new(changed));
+        Ok(Self { cluster, context, watched, attests, changed, watchers, closed })
     }
 
     fn direct(&self) -> bool {
@@ -108,6 +112,14 @@ impl Runtime for KubernetesRuntime {
         self.watched.ready().await?;
         let studios = self.watched.studios().into_iter();
         Ok(studios.map(|studio| (studio.clone(), self.state(&studio))).collect())
+    }
+
+    async fn attests(&self) -> Result<bool, RuntimeError> {
+        identity::can_be_asked(self).await
+    }
+
+    async fn attest(&self, credential: &str) -> Result<Option<Attested>, RuntimeError> {
+        identity::attest(self, credential).await
     }
 
     async fn changed(&self) -> StudioId {

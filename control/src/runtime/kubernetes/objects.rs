@@ -34,7 +34,7 @@ pub(super) fn account(context: &Context, spec: &PodSpec) -> Value {
     })
 }
 
-/// What the agent needs to know, its token among it. Each token has a Secret of its own, so that a pod never sees another's,
+/// What the agent needs to know; its token among it where the cluster does not say who it is. Each token has a Secret of its own, so that a pod never sees another's,
 /// whenever it is started: a token works once.
 pub(super) fn secret(context: &Context, spec: &PodSpec) -> Value {
     let mut metadata = metadata(context, spec);
@@ -155,6 +155,7 @@ mod tests {
             epoch: 1,
             image: ImageRef { builder: "b".into(), reference: "r".into(), digest: "d".into() },
             agent_env: BTreeMap::new(),
+            attested: false,
             ports: vec![8000],
             overrides: of_template,
             termination_grace: std::time::Duration::from_mins(5),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    identity,
     names::{self, CONTAINER},
     objects::Context,
     settings::Workspace,
@@ -51,11 +52,15 @@ pub(super) fn template(context: &Context, spec: &PodSpec) -> Value {
     }
     let pull_secrets: Vec<Value> =
         settings.image_pull_secrets.iter().map(|name| json!({"name": name})).collect();
+    let mut volumes = vec![files(context, spec), json!({"name": SCRATCH, "emptyDir": {}})];
+    if spec.attested {
+        volumes.push(identity::volume(&context.installation));
+    }
     json!({
         "metadata": {
             "labels": labels(context, spec),
             "annotations": {
-                // A new token is a new pod: the one that runs has the old token, which opens nothing any more.
+                // A new token of ours is a new pod: the one that runs has the old token, which opens nothing any more.
                 names::AGENT: digest(spec),
             },
         },
@@ -69,7 +74,7 @@ pub(super) fn template(context: &Context, spec: &PodSpec) -> Value {
             "nodeSelector": settings.node_selector,
             "tolerations": settings.tolerations,
             "containers": [container(context, spec)],
-            "volumes": [files(context, spec), {"name": SCRATCH, "emptyDir": {}}],
+            "volumes": volumes,
         },
     })
 }
@@ -106,10 +111,14 @@ fn container(context: &Context, spec: &PodSpec) -> Value {
         .iter()
         .map(|port| json!({"name": format!("port-{port}"), "containerPort": port, "protocol": "TCP"}))
         .collect();
-    let mounts: Vec<Value> = PLACES
+    let mut mounts: Vec<Value> = PLACES
         .iter()
         .map(|(volume, folder, at)| json!({"name": volume, "subPath": folder, "mountPath": at}))
         .collect();
+    if spec.attested {
+        env.push(identity::env());
+        mounts.push(identity::mount());
+    }
     json!({
         "name": CONTAINER,
         "image": spec.image.reference,

@@ -16,6 +16,8 @@ pub struct KubernetesSettings {
     /// Numeric user of studios; `null`: what the image or the cluster says (`OpenShift` gives each namespace its own).
     pub user: Option<i64>,
     pub workspace: Workspace,
+    /// How agents show who they are.
+    pub identity: Identity,
     /// Quantities as Kubernetes writes them, also of GPUs (`nvidia.com/gpu`).
     pub requests: BTreeMap<String, String>,
     pub limits: BTreeMap<String, String>,
@@ -49,6 +51,19 @@ pub enum Workspace {
     },
 }
 
+/// How agents show who they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    /// By their pods' accounts where this program may ask the cluster about tokens, else by tokens of ours.
+    #[default]
+    Auto,
+    /// By their pods' accounts.
+    Account,
+    /// By tokens of ours, which work once.
+    Token,
+}
+
 impl Default for KubernetesSettings {
     fn default() -> Self {
         Self {
@@ -56,6 +71,7 @@ impl Default for KubernetesSettings {
             namespace: None,
             user: Some(1000),
             workspace: Workspace::Empty {},
+            identity: Identity::Auto,
             requests: BTreeMap::new(),
             limits: BTreeMap::new(),
             node_selector: BTreeMap::new(),

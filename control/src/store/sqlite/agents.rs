@@ -68,6 +68,22 @@ impl AgentCredentials for Sqlite {
         Ok(done.rows_affected() == 1)
     }
 
+    async fn open_agent_session(&self, session: &AgentCredential) -> Result<bool> {
+        let done = query(
+            "UPDATE agent_credentials SET session_hash = ?, pod_uid = ?, boot_id = ? \
+             WHERE studio = ? AND epoch = ? AND pod_uid IN ('', ?)",
+        )
+        .bind(&session.session_hash)
+        .bind(&session.pod_uid)
+        .bind(&session.boot_id)
+        .bind(session.studio.as_str())
+        .bind(signed(session.epoch))
+        .bind(&session.pod_uid)
+        .execute(&self.write)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     async fn delete_agent_credential(&self, studio: &StudioId) -> Result<()> {
         query("DELETE FROM agent_credentials WHERE studio = ?")
             .bind(studio.as_str())
