@@ -9,6 +9,7 @@ use crate::{
     clock::{Clock, SystemClock},
     error::Error,
     fs::{FileSystem, RealFileSystem},
+    watch::Watch,
 };
 
 /// Asks a run to end. Cheap to clone. It ends with [`Error::Cancelled`] before its next file or block; what is done stays done.
@@ -35,6 +36,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     pub cancel: CancelFlag,
     pub fs: Arc<dyn FileSystem>,
+    /// Of this side's root, for the memory in this side's state folder. Without one, each run looks at everything.
+    pub watch: Option<Arc<Watch>>,
 }
 
 impl Context {
@@ -43,6 +46,7 @@ impl Context {
             clock: Arc::new(SystemClock),
             cancel: CancelFlag::default(),
             fs: Arc::new(RealFileSystem),
+            watch: None,
         }
     }
 }

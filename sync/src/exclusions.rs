@@ -5,7 +5,7 @@ use std::{borrow::Cow, ffi::OsStr, os::unix::ffi::OsStrExt};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use thiserror::Error;
 
-use crate::RelPath;
+use crate::{RelPath, entry::Digest};
 
 /// Most patterns of a mount.
 pub const MOST_PATTERNS: usize = 10_000;
@@ -21,12 +21,13 @@ pub struct ExclusionError {
 
 /// Patterns of a mount, rooted at the mount. An excluded path, and all below it, is never sent, overwritten or deleted.
 #[derive(Debug, Clone)]
-pub struct Exclusions(Gitignore);
+pub struct Exclusions(Gitignore, Digest);
 
 impl Exclusions {
     /// One pattern a line, as in a `.gitignore`: comments and empty lines are allowed, `!` is not.
     pub fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, ExclusionError> {
         let mut builder = GitignoreBuilder::new("");
+        let mut hasher = blake3::Hasher::new();
         for (line, text) in (1..).zip(lines) {
             let refuse = |reason: String| Err(ExclusionError { line, reason });
             if line > MOST_PATTERNS {
@@ -38,6 +39,7 @@ impl Exclusions {
             if text.contains(['\0', '\n']) {
                 return refuse("a pattern is one line, without NUL".into());
             }
+            hasher.update(text.as_bytes()).update(b"\n");
             if let Err(error) = builder.add_line(None, &as_git_reads(text)) {
                 return refuse(error.to_string());
             }
@@ -45,11 +47,16 @@ impl Exclusions {
         let built = builder
             .build()
             .map_err(|error| ExclusionError { line: 0, reason: error.to_string() })?;
-        Ok(Self(built))
+        Ok(Self(built, Digest(hasher.finalize().into())))
     }
 
     pub fn none() -> Self {
-        Self(Gitignore::empty())
+        Self(Gitignore::empty(), Digest(blake3::hash(b"").into()))
+    }
+
+    /// Of the patterns: two that are the same exclude the same.
+    pub(crate) const fn digest(&self) -> Digest {
+        self.1
     }
 
     /// Whether the path itself matches; its folders are the caller's business, who does not descend into excluded ones.

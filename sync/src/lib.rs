@@ -52,6 +52,7 @@ mod studio;
 mod threads;
 mod transfer;
 pub mod trash;
+mod watch;
 mod wire;
 
 pub use clock::{Clock, SystemClock};
@@ -70,6 +71,8 @@ pub use plan::Side;
 pub use request::{Direction, Keep, OnConflict, OnMassDeletion, Request, Resolution};
 pub use server::{ServerSide, run};
 pub use studio::{StudioSide, serve};
+
+pub use watch::{FULL_EVERY, Sight, Watch};
 
 /// Largest content that [`Request::fetch`] brings.
 pub const FETCH_LIMIT_BYTES: u64 = 1 << 20;

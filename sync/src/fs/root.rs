@@ -50,11 +50,14 @@ pub(crate) struct RootIdentity {
 pub(crate) struct Found {
     pub what: What,
     pub stamp: Stamp,
+    /// A file that has other names too.
+    pub is_linked: bool,
 }
 
 impl Found {
     pub(crate) fn of(stat: &Stat) -> Self {
-        Self { what: What::of(stat), stamp: Stamp::of(stat) }
+        let what = What::of(stat);
+        Self { what, stamp: Stamp::of(stat), is_linked: what == What::File && stat.st_nlink > 1 }
     }
 }
 
@@ -92,13 +95,6 @@ impl Root {
     /// A file's content. Never blocks on a pipe that took the file's place.
     pub(crate) fn file(&self, path: &RelPath) -> io::Result<File> {
         self.resolve(path, FILE).map(File::from)
-    }
-
-    /// A folder and the names in it, sorted by bytes.
-    pub(crate) fn list(&self, path: Option<&RelPath>) -> io::Result<(OwnedFd, Vec<Vec<u8>>)> {
-        let folder = self.folder(path)?;
-        let names = names(folder.as_fd())?;
-        Ok((folder, names))
     }
 
     fn resolve(&self, path: &RelPath, flags: OFlags) -> io::Result<OwnedFd> {

@@ -9,6 +9,10 @@ use crate::{RelPath, fs::Found, state::Remembered};
 pub(super) enum Task {
     /// Look into a folder; `None`: the root.
     Folder(Option<RelPath>),
+    /// Look at the names in a folder, and into those folders of which nothing is known.
+    Names(Option<RelPath>),
+    /// Look into a folder that may be there.
+    Tree(RelPath),
     /// Files of which nothing is known that still holds.
     Read(Vec<(RelPath, Found, Remembered)>),
     /// A folder is no more: neither is what is remembered of its inside.
@@ -30,8 +34,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(first: Task) -> Self {
-        let waiting = Waiting { tasks: vec![first], ..Waiting::default() };
+    pub(super) fn new(first: Vec<Task>) -> Self {
+        let waiting = Waiting { tasks: first, ..Waiting::default() };
         Self { waiting: Mutex::new(waiting), more: Condvar::new() }
     }
 

@@ -1,6 +1,6 @@
 //! Looking at everything below a root, with several threads, beside what is remembered of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     Known,
@@ -15,6 +15,7 @@ use crate::{
     exclusions::Exclusions,
     fs::{Found, Root, Stamp, What},
     state::{Memory, Updates},
+    watch::{Item, Look, What as Where, Work},
 };
 
 /// Most threads of one scan.
@@ -40,7 +41,7 @@ impl From<Known> for Scanned {
             Entry::File { .. } => What::File,
             Entry::Link { .. } => What::Link,
         };
-        Self { entry: known.entry, found: Found { what, stamp: known.stamp } }
+        Self { entry: known.entry, found: Found { what, stamp: known.stamp, is_linked: false } }
     }
 }
 
@@ -70,6 +71,9 @@ pub(crate) struct Scan {
     pub unknown: BTreeMap<RelPath, Unknown>,
     /// What has to be remembered.
     pub learned: Updates,
+    /// Files that have other names too.
+    pub linked: BTreeSet<RelPath>,
+    /// That are there; of a look at some folders only: in these.
     pub entries: u64,
 }
 
@@ -84,16 +88,26 @@ pub(crate) struct Scanning<'a> {
     /// The file system's clock when the scan began.
     pub now_ns: i64,
     pub cancel: &'a CancelFlag,
+    /// Where to look; else: everywhere.
+    pub look: Option<&'a Look>,
 }
 
-/// Looks at everything; only the root itself must be readable.
+/// Looks at everything, or where something may have changed; only the root itself must be readable.
 pub(crate) fn scan(scanning: Scanning<'_>) -> Result<Scan, Error> {
-    let queue = Queue::new(Task::Folder(None));
+    let (first, below) = match scanning.look.map(|look| &look.what) {
+        None | Some(Where::Everything) => (vec![Task::Folder(None)], HashMap::new()),
+        Some(Where::Only(dirty)) => {
+            let Work { first, below } = dirty.work();
+            (first.into_iter().map(Task::from).collect(), below)
+        }
+    };
+    let (queue, below) = (Queue::new(first), &below);
     let threads =
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_THREADS);
     let parts: Vec<Result<Part, Error>> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| work(scanning, &queue))).collect();
-        let mine = work(scanning, &queue);
+        let others: Vec<_> =
+            (1..threads).map(|_| scope.spawn(|| work(scanning, &queue, below))).collect();
+        let mine = work(scanning, &queue, below);
         let others = others.into_iter().map(|other| match other.join() {
             Ok(part) => part,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -111,6 +125,7 @@ pub(crate) fn scan(scanning: Scanning<'_>) -> Result<Scan, Error> {
         }
         seen.unknown.extend(part.scan.unknown);
         seen.learned.extend(part.scan.learned);
+        seen.linked.extend(part.scan.linked);
         seen.entries += part.scan.entries;
         vanished.extend(part.vanished);
     }
@@ -127,6 +142,15 @@ pub(crate) fn scan(scanning: Scanning<'_>) -> Result<Scan, Error> {
     Ok(seen)
 }
 
+impl From<Item> for Task {
+    fn from(item: Item) -> Self {
+        match item {
+            Item::Names(folder) => Self::Names(folder),
+            Item::Tree(folder) => Self::Tree(folder),
+        }
+    }
+}
+
 /// What one thread saw.
 #[derive(Default)]
 pub(super) struct Part {
@@ -135,8 +159,12 @@ pub(super) struct Part {
     pub vanished: Vec<RelPath>,
 }
 
-fn work(scanning: Scanning<'_>, queue: &Queue) -> Result<Part, Error> {
-    let mut visitor = Visitor::new(scanning, queue);
+fn work(
+    scanning: Scanning<'_>,
+    queue: &Queue,
+    below: &HashMap<RelPath, Vec<Item>>,
+) -> Result<Part, Error> {
+    let mut visitor = Visitor::new(scanning, queue, below);
     while let Some(task) = queue.next() {
         let done = visitor.visit(task);
         queue.done();

@@ -1,6 +1,7 @@
 //! One thread of a scan.
 
 use std::{
+    collections::HashMap,
     io,
     os::fd::{AsFd, BorrowedFd},
 };
@@ -16,9 +17,10 @@ use crate::{
     RelPath,
     entry::Entry,
     error::Error,
-    fs::{Found, What, is_absent, look_in, open_in, read_link_in},
+    fs::{Found, What, is_absent, look_in, names, open_in, read_link_in},
     path::Joined,
     state::{Remembered, Update},
+    watch::Item,
 };
 
 /// Folders within folders that are looked at.
@@ -30,7 +32,11 @@ const READ_BYTES: u64 = 8 << 20;
 pub(super) struct Visitor<'a> {
     scanning: Scanning<'a>,
     queue: &'a Queue,
+    /// What is left to look at over a name.
+    below: &'a HashMap<RelPath, Vec<Item>>,
     pub(super) part: Part,
+    /// Folders that are known are left to those who look into them.
+    only_names: bool,
 }
 
 /// What looking into one folder leaves to do.
@@ -39,17 +45,24 @@ struct Left {
     folders: Vec<RelPath>,
     gone: Vec<RelPath>,
     files: Vec<(RelPath, Found, Remembered)>,
+    dirty: Vec<Task>,
 }
 
 impl<'a> Visitor<'a> {
-    pub(super) fn new(scanning: Scanning<'a>, queue: &'a Queue) -> Self {
-        Self { scanning, queue, part: Part::default() }
+    pub(super) fn new(
+        scanning: Scanning<'a>,
+        queue: &'a Queue,
+        below: &'a HashMap<RelPath, Vec<Item>>,
+    ) -> Self {
+        Self { scanning, queue, below, part: Part::default(), only_names: false }
     }
 
     pub(super) fn visit(&mut self, task: Task) -> Result<(), Error> {
         self.scanning.cancel.check()?;
+        self.only_names = matches!(task, Task::Names(_));
         match task {
-            Task::Folder(None) => {
+            Task::Names(Some(folder)) | Task::Tree(folder) => self.dirty_folder(folder),
+            Task::Names(None) | Task::Folder(None) => {
                 self.folder(None).map_err(Error::io("read the folder that is synchronised"))?
             }
             Task::Folder(Some(folder)) => {
@@ -76,9 +89,29 @@ impl<'a> Visitor<'a> {
         }
     }
 
+    /// What is not there any more is told by the folder it was in.
+    fn dirty_folder(&mut self, folder: RelPath) -> Result<(), Error> {
+        if folder.ancestors().count() >= DEEPEST {
+            self.unknown(folder, format!("it is more than {DEEPEST} folders deep"));
+            return Ok(());
+        }
+        match self.folder(Some(&folder)) {
+            Ok(done) => done,
+            Err(error) if is_absent(&error) => Ok(()),
+            Err(error) => {
+                self.unknown(folder, format!("the folder can't be read: {error}"));
+                Ok(())
+            }
+        }
+    }
+
     /// Looks at what is in one folder. The outer error is the folder's own.
     fn folder(&mut self, folder: Option<&RelPath>) -> io::Result<Result<(), Error>> {
-        let (fd, names) = self.scanning.root.list(folder)?;
+        let fd = self.scanning.root.folder(folder)?;
+        if let Some(look) = self.scanning.look {
+            look.watch(folder, fd.as_fd());
+        }
+        let names = names(fd.as_fd())?;
         Ok(self.compare(folder, fd.as_fd(), &names))
     }
 
@@ -123,6 +156,9 @@ impl<'a> Visitor<'a> {
                     if self.scanning.exclusions.matches_bytes(path, is_folder) {
                         self.gone(path, &what, &mut left);
                     } else {
+                        if found.is_linked {
+                            self.part.scan.linked.insert(RelPath::joined(path));
+                        }
                         self.found(fd, name, path, found, what, &mut left);
                     }
                 }
@@ -155,7 +191,13 @@ impl<'a> Visitor<'a> {
         }
         let entry = match found.what {
             What::Folder => {
-                left.folders.push(RelPath::joined(path));
+                let is_known = what.seen.as_ref().is_some_and(|known| known.entry.is_folder());
+                let folder = RelPath::joined(path);
+                if !(self.only_names && is_known) {
+                    left.folders.push(folder);
+                } else if let Some(items) = self.below.get(&folder) {
+                    left.dirty.extend(items.iter().cloned().map(Task::from));
+                }
                 Entry::Folder
             }
             What::Special(special) => {
@@ -258,7 +300,8 @@ impl<'a> Visitor<'a> {
         }
         let folders = left.folders.into_iter().rev().map(|folder| Task::Folder(Some(folder)));
         let gone = left.gone.into_iter().map(Task::Gone);
-        self.queue.push(folders.chain(gone).chain(reading.into_iter().map(Task::Read)));
+        self.queue
+            .push(folders.chain(gone).chain(left.dirty).chain(reading.into_iter().map(Task::Read)));
         self.read_all(part, folder)
     }
 
@@ -300,7 +343,10 @@ impl<'a> Visitor<'a> {
         match hash(&file, found.stamp, self.scanning.cancel) {
             Ok(Hashed::Stable(digest, stamp)) => {
                 let entry = Entry::File { size: stamp.size, digest, executable: stamp.executable };
-                let now = Scanned { entry, found: Found { what: What::File, stamp } };
+                let now = Scanned {
+                    entry,
+                    found: Found { what: What::File, stamp, is_linked: found.is_linked },
+                };
                 let bytes = path.clone();
                 self.is_there(bytes.as_bytes(), Some(path), now, what);
             }

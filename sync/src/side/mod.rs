@@ -18,6 +18,7 @@ use crate::{
     fs::{FileSystem, Root},
     index::{Known, Scan, Scanned, Scanning, is_racy, scan},
     state::{Memory, State, Update, Updates},
+    watch::Seen,
 };
 
 /// Where a side lies.
@@ -66,13 +67,35 @@ impl Side {
         let now_ns =
             self.place.file_system_now(self.fs().as_ref()).map_err(Error::io("tell the time"))?;
         let (root, memory, cancel) = (&self.root, &self.memory, &self.context.cancel);
-        self.seen = scan(Scanning { root, memory, exclusions, is_agreed, now_ns, cancel })?;
+        let watch = self.context.watch.as_ref();
+        let look = watch.map(|watch| watch.look(root, exclusions, is_agreed)).transpose()?;
+        let look_ = look.as_ref();
+        self.seen =
+            scan(Scanning { root, memory, exclusions, is_agreed, now_ns, cancel, look: look_ })?;
+        if look_.is_some_and(|look| !look.is_of_everything()) {
+            self.seen.entries = self.entries()?;
+        }
+        let unsettled = look.as_ref().map(|_| Seen::of(&self.seen));
         let learned = std::mem::take(&mut self.seen.learned);
         if !learned.is_empty() {
             self.state.learn(self.fs().as_ref(), &learned)?;
             self.memory = self.state.memory()?;
         }
+        if let Some((look, unsettled)) = look.zip(unsettled) {
+            look.end(unsettled);
+        }
         Ok(())
+    }
+
+    /// How many there are, where only what differs from what was agreed is known.
+    fn entries(&self) -> Result<u64, Error> {
+        let mut entries =
+            self.state.agreed()?.map(|agreed| agreed.tally.entries).unwrap_or_default();
+        for difference in self.seen.differences.values() {
+            entries += u64::from(difference.now.is_some());
+            entries = entries.saturating_sub(u64::from(difference.agreed.is_some()));
+        }
+        Ok(entries)
     }
 
     /// What the last look saw at a path; `None`: nothing, or nothing is known.

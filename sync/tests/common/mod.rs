@@ -24,7 +24,7 @@ use std::{
 pub use link::{Mishap, TestLink, links};
 use sync::{
     Clock, Context, Error, Exclusions, FileSystem, OnConflict, Outcome, Request, ServerSide,
-    StudioSide, SystemClock, run, serve,
+    StudioSide, SystemClock, Watch, run, serve,
 };
 use tempfile::TempDir;
 
@@ -40,6 +40,8 @@ pub struct Pair {
     pub studio_fs: Option<Arc<dyn FileSystem>>,
     pub server_clock: Arc<dyn Clock>,
     pub studio_clock: Arc<dyn Clock>,
+    pub server_watch: Option<Arc<Watch>>,
+    pub studio_watch: Option<Arc<Watch>>,
 }
 
 impl Pair {
@@ -65,6 +67,8 @@ impl Pair {
             studio_fs: None,
             server_clock: Arc::new(SystemClock),
             studio_clock: Arc::new(SystemClock),
+            server_watch: None,
+            studio_watch: None,
         };
         fs::create_dir_all(pair.server("")).unwrap();
         fs::create_dir_all(pair.studio("")).unwrap();
@@ -114,8 +118,10 @@ impl Pair {
             }
             context
         };
-        let server_context = context(&self.server_fs, &self.server_clock);
-        let studio_context = context(&self.studio_fs, &self.studio_clock);
+        let mut server_context = context(&self.server_fs, &self.server_clock);
+        let mut studio_context = context(&self.studio_fs, &self.studio_clock);
+        server_context.watch.clone_from(&self.server_watch);
+        studio_context.watch.clone_from(&self.studio_watch);
         let studio_side = self.studio_side();
         std::thread::scope(|scope| {
             let studio = scope.spawn(move || {
