@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    blocks::Block,
-    launch::{LaunchSpec, Mount},
+    blocks::{Block, kubernetes::put_probe},
+    launch::{LaunchSpec, Mount, Readiness},
     plan::{BuildPlan, FileContent, FileEntry, Fragment, ImageConfig, Node, NodeKey, Run, Work},
     template::{Problem, Resources, TemplateSpec},
 };
@@ -52,6 +52,8 @@ pub struct Composition<'a> {
     nodes: Vec<Node>,
     pub(crate) config: ImageConfig,
     pub(crate) launch: LaunchSpec,
+    /// Of the pod; applied when all entrypoints are known.
+    pub(crate) pod_probe: Option<Readiness>,
     problems: Vec<Problem>,
 }
 
@@ -76,6 +78,7 @@ pub fn compile(
         nodes: Vec::new(),
         config: ImageConfig::default(),
         launch: LaunchSpec::default(),
+        pod_probe: None,
         problems: Vec::new(),
     };
     for zone in DEFAULT_ZONES {
@@ -174,6 +177,12 @@ impl Composition<'_> {
 
     fn finish(mut self, blocks: &[Block]) -> Result<Compiled, Vec<Problem>> {
         self.check_uniqueness(blocks);
+        if let Some(probe) = self.pod_probe.take()
+            && !put_probe(&mut self.launch, &probe)
+        {
+            let reason = "a pod is probed on an exposed port, and no entrypoint has one".to_owned();
+            self.problems.push(Problem { block: None, field: "kubernetes".into(), reason });
+        }
         if !self.problems.is_empty() {
             self.problems.sort_by_key(|problem| problem.block);
             return Err(self.problems);

@@ -6,6 +6,7 @@
 
 pub mod blocks;
 pub mod compose;
+mod dockerfile;
 pub mod launch;
 pub mod plan;
 pub mod template;

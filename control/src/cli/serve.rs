@@ -33,6 +33,8 @@ const PASSED_ON: &[&str] = &[
     "NODE_EXTRA_CA_CERTS",
     "UV_INDEX_URL",
     "UV_DEFAULT_INDEX",
+    "OPEN_VSX_URL",
+    "CRAN_URL",
 ];
 const PASSED_ON_PREFIXES: &[&str] = &["PIP_", "NPM_CONFIG_"];
 

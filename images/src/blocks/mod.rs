@@ -1,19 +1,27 @@
 //! Blocks: the typed steps of a template. One file a block; [`catalogue`] lists them all.
 
 mod action;
+mod catalogue;
 mod check;
 mod code_env;
 mod dockerfile;
 mod entrypoint;
 mod file_sync;
+mod gradio;
 mod jupyterlab;
-mod kubernetes;
+pub(crate) mod kubernetes;
+mod nginx;
+mod python_app;
+mod rstudio;
 mod starter_files;
 mod streamlit;
+mod voila;
+mod vscode;
 
-use schemars::{JsonSchema, Schema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::catalogue::{BlockKind, catalogue};
 use crate::compose::Composition;
 
 /// One step of a template.
@@ -25,11 +33,18 @@ pub enum Block {
     Dockerfile(dockerfile::Dockerfile),
     Entrypoint(entrypoint::EntrypointBlock),
     FileSync(file_sync::FileSync),
+    Gradio(gradio::Gradio),
     #[serde(rename = "jupyterlab")]
     JupyterLab(jupyterlab::JupyterLab),
     Kubernetes(kubernetes::Kubernetes),
+    Nginx(nginx::Nginx),
+    #[serde(rename = "rstudio")]
+    RStudio(rstudio::RStudio),
     StarterFiles(starter_files::StarterFiles),
     Streamlit(streamlit::Streamlit),
+    Voila(voila::Voila),
+    #[serde(rename = "vscode")]
+    VsCode(vscode::VsCode),
 }
 
 /// What every block does.
@@ -52,10 +67,15 @@ impl Block {
             Self::Dockerfile(_) => "dockerfile",
             Self::Entrypoint(_) => "entrypoint",
             Self::FileSync(_) => "file_sync",
+            Self::Gradio(_) => "gradio",
             Self::JupyterLab(_) => "jupyterlab",
             Self::Kubernetes(_) => "kubernetes",
+            Self::Nginx(_) => "nginx",
+            Self::RStudio(_) => "rstudio",
             Self::StarterFiles(_) => "starter_files",
             Self::Streamlit(_) => "streamlit",
+            Self::Voila(_) => "voila",
+            Self::VsCode(_) => "vscode",
         }
     }
 
@@ -66,92 +86,15 @@ impl Block {
             Self::Dockerfile(block) => block,
             Self::Entrypoint(block) => block,
             Self::FileSync(block) => block,
+            Self::Gradio(block) => block,
             Self::JupyterLab(block) => block,
             Self::Kubernetes(block) => block,
+            Self::Nginx(block) => block,
+            Self::RStudio(block) => block,
             Self::StarterFiles(block) => block,
             Self::Streamlit(block) => block,
+            Self::Voila(block) => block,
+            Self::VsCode(block) => block,
         }
     }
-}
-
-/// A kind of block, as administrators choose from.
-#[derive(Debug, Clone, Copy)]
-pub struct BlockKind {
-    pub type_name: &'static str,
-    pub title: &'static str,
-    pub description: &'static str,
-    /// JSON Schema of its parameters, without `type`.
-    pub schema: fn() -> Schema,
-    /// Parameters to begin with.
-    pub example: fn() -> serde_json::Value,
-}
-
-/// Every kind of block, in the order in which they are offered.
-pub fn catalogue() -> &'static [BlockKind] {
-    use serde_json::json;
-    &[
-        BlockKind {
-            type_name: "jupyterlab",
-            title: "JupyterLab",
-            description: "Notebooks; each code environment becomes a kernel.",
-            schema: || schema_for!(jupyterlab::JupyterLab),
-            example: || json!({}),
-        },
-        BlockKind {
-            type_name: "streamlit",
-            title: "Streamlit",
-            description: "A Streamlit application, with an app to start from.",
-            schema: || schema_for!(streamlit::Streamlit),
-            example: || json!({}),
-        },
-        BlockKind {
-            type_name: "code_env",
-            title: "Code environment",
-            description: "Python packages, resolved to exact versions, for kernels and applications.",
-            schema: || schema_for!(code_env::CodeEnv),
-            example: || json!({"name": "python", "packages": ["pandas"]}),
-        },
-        BlockKind {
-            type_name: "starter_files",
-            title: "Starter files",
-            description: "Files that every new studio begins with.",
-            schema: || schema_for!(starter_files::StarterFiles),
-            example: || json!({"files": []}),
-        },
-        BlockKind {
-            type_name: "file_sync",
-            title: "File synchronisation",
-            description: "Which zones a studio sees, where, and what is left out.",
-            schema: || schema_for!(file_sync::FileSync),
-            example: || json!({"exclusions": [".ipynb_checkpoints/", "__pycache__/"]}),
-        },
-        BlockKind {
-            type_name: "entrypoint",
-            title: "Entrypoint",
-            description: "A command that runs as long as the studio does, and may own a port.",
-            schema: || schema_for!(entrypoint::EntrypointBlock),
-            example: || json!({"command": "python3 -m http.server 8000 --bind $ATELIER_LISTEN_ADDRESS", "port": 8000, "expose": true, "label": "Files"}),
-        },
-        BlockKind {
-            type_name: "action",
-            title: "Action",
-            description: "A command that users run by a click while the studio runs.",
-            schema: || schema_for!(action::Action),
-            example: || json!({"name": "Run tests", "command_line": "pytest"}),
-        },
-        BlockKind {
-            type_name: "dockerfile",
-            title: "Dockerfile statements",
-            description: "Statements appended to the image. Needs a runtime with images.",
-            schema: || schema_for!(dockerfile::Dockerfile),
-            example: || json!({"statements": "RUN echo hello"}),
-        },
-        BlockKind {
-            type_name: "kubernetes",
-            title: "Kubernetes",
-            description: "Probes, more ports, and parts of the pod's own description.",
-            schema: || schema_for!(kubernetes::Kubernetes),
-            example: || json!({}),
-        },
-    ]
 }

@@ -25,6 +25,12 @@ fn whole() -> serde_json::Value {
         {"type": "jupyterlab"},
         {"type": "code_env", "name": "science", "packages": ["pandas>=2"]},
         {"type": "streamlit"},
+        {"type": "gradio", "version": "6.0.0"},
+        {"type": "voila", "code_env": "science"},
+        {"type": "vscode", "extensions": ["ms-python.python"], "settings": {"editor.fontSize": 14}},
+        {"type": "rstudio", "version": "2025.09.1-401"},
+        {"type": "code_env", "name": "statistics", "language": "r", "packages": ["ggplot2"]},
+        {"type": "nginx", "folders": [{"zone": "code_studio-resources", "folder": "public", "path": "/"}], "upstreams": [{"port": 9000, "path": "/api/"}]},
         {"type": "starter_files", "files": [{"text": "hi", "zone": "code_studio-versioned", "path": "hello.txt"}]},
         {"type": "file_sync", "exclusions": ["*.pyc"], "mounts": [{"zone": "recipes", "one_way": true}]},
         {"type": "entrypoint", "command": "exec my-server", "port": 9000, "expose": true, "label": "Mine"},
@@ -41,10 +47,16 @@ fn the_same_template_is_the_same_plan() {
     );
     assert_eq!(a, b);
     let compiled = a.unwrap();
-    assert_eq!(compiled.plan.config.exposed_ports, [8501, 8888, 9000]);
+    assert_eq!(
+        compiled.plan.config.exposed_ports,
+        [7860, 8090, 8181, 8501, 8787, 8866, 8888, 9000]
+    );
     let ids: Vec<&str> =
         compiled.launch.entrypoints.iter().map(|entrypoint| entrypoint.id.as_str()).collect();
-    assert_eq!(ids, ["jupyterlab", "streamlit", "mine"]);
+    assert_eq!(
+        ids,
+        ["jupyterlab", "streamlit", "gradio", "voila", "vscode", "rstudio", "nginx", "mine"]
+    );
 }
 
 #[test]
@@ -116,6 +128,30 @@ fn what_is_wrong_is_named_by_block_and_field() {
     assert_eq!(
         problems(json!([{"type": "dockerfile", "statements": "FROM x"}])),
         [at(0, "statements")]
+    );
+    assert_eq!(
+        problems(
+            json!([{"type": "code_env", "name": "a", "language": "r", "packages": ["x==1", "a-b"]}])
+        ),
+        [at(0, "packages[0]"), at(0, "packages[1]")]
+    );
+    assert_eq!(
+        problems(
+            json!([{"type": "nginx", "folders": [{"zone": "recipes", "folder": "a\"$(b)", "path": "/"}]}])
+        ),
+        [at(0, "folders[0].folder")]
+    );
+    assert_eq!(
+        problems(json!([{"type": "nginx", "upstreams": [{"port": 1, "path": "$request_uri"}]}])),
+        [at(0, "upstreams[0].path"), at(0, "folders")]
+    );
+    assert_eq!(
+        problems(json!([{"type": "rstudio", "package": "no.deb", "sha256": "x"}])),
+        [at(0, "package"), at(0, "sha256")]
+    );
+    assert_eq!(
+        problems(json!([{"type": "vscode", "extensions": ["no.vsix", "a b"]}])),
+        [at(0, "extensions[0]"), at(0, "extensions[1]")]
     );
     let mount = |target: &str| json!([{"type": "file_sync", "mounts": [{"zone": "recipes", "target": target}]}]);
     for hostile in ["..", "a/../b", "/../etc", "", "a//b", "a\u{0}b", &"x".repeat(300)] {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use images::launch::{self, LaunchSpec};
 
+use super::browser_path;
 use crate::{
     app::secrets::StudioSecrets,
     domain::{
@@ -40,7 +41,7 @@ impl LaunchContext {
         placement: &Placement,
         owners_right: Right,
     ) -> Launch {
-        let browser_path = format!("/code-studios/{}/{}", studio.project, studio.id);
+        let browser_path = browser_path::of(studio);
         let secret = self.secrets.of(&studio.id);
         let env = environment(spec, studio, placement, &browser_path);
         let entrypoint = |entrypoint: &launch::Entrypoint| Entrypoint {

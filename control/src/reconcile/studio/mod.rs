@@ -11,6 +11,7 @@
 //! Every job may be cut off by a kill at any point and begun anew: it only ever uses calls that are idempotent. Wanting
 //! a starting studio stopped cancels its start.
 
+mod browser_path;
 mod launch;
 mod lost;
 mod progress;

@@ -6,7 +6,7 @@ use images::launch::LaunchSpec;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{JobError, StudioReconciler, chain, progress::told, stop};
+use super::{JobError, StudioReconciler, browser_path, chain, progress::told, stop};
 use crate::{
     app::{
         ports::FileProgress,
@@ -234,7 +234,7 @@ impl Start<'_> {
             agent_env,
             attested,
             ports: ports.collect(),
-            overrides: spec.pod.clone(),
+            overrides: browser_path::filled_in(&spec.pod, studio),
             termination_grace: self.reconciler.limits.grace,
         };
         let placement = self.reconciler.runtime.ensure_studio(&pod).await?;
