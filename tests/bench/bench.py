@@ -142,7 +142,7 @@ def measure_instance(atelier, agent, results):
 
 
 def wrk(url, host, connections):
-    command = ["wrk", "-t2", f"-c{connections}", f"-d{SECONDS}s", "--latency",
+    command = ["wrk", f"-t{min(2, connections)}", f"-c{connections}", f"-d{SECONDS}s", "--latency",
                "-H", f"Host: {host}", "-H", "Authorization: Bearer bench", url]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in text:
