@@ -24,7 +24,7 @@ pub(crate) enum Instruction<'a> {
 
 /// The basis's signature, made searchable. Costs memory in proportion to the number of blocks.
 pub(crate) struct Basis {
-    blocks: BlockList,
+    pub blocks: BlockList,
     signature: Option<Signature>,
 }
 
@@ -72,6 +72,19 @@ impl<'a> DeltaMaker<'a> {
     ) -> Result<(), E> {
         self.buffer.extend_from_slice(bytes);
         self.decide(false, sink)
+    }
+
+    /// The next blocks are at the same place in both.
+    pub(crate) fn same<E: From<io::Error>>(
+        &mut self,
+        length: u64,
+        sink: &mut Sink<'_, E>,
+    ) -> Result<(), E> {
+        self.decide(true, sink)?;
+        self.copy(self.at, length, sink)?;
+        self.at += length;
+        self.next = self.at.div_ceil(self.blocks.block_size.into());
+        Ok(())
     }
 
     pub(crate) fn finish<E: From<io::Error>>(mut self, sink: &mut Sink<'_, E>) -> Result<(), E> {
@@ -234,7 +247,7 @@ mod tests {
     fn list(content: &[u8]) -> BlockList {
         let mut lister = BlockLister::new((content.len() as u64).max(64 << 10)).unwrap();
         lister.push(content);
-        lister.finish()
+        lister.finish().0
     }
 
     /// The new content again, and how many bytes of it travelled.

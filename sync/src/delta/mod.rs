@@ -6,8 +6,10 @@
 //! bounded. A block hash may lie: the receiver checks BLAKE3 of the whole and else takes the whole content.
 
 mod blocks;
+mod lister;
 mod maker;
 mod rolling;
 
-pub(crate) use blocks::{BlockList, BlockLister};
+pub(crate) use blocks::{BlockList, WINDOW_BYTES, block_size};
+pub(crate) use lister::BlockLister;
 pub(crate) use maker::{Basis, DeltaMaker, Instruction};

@@ -66,6 +66,18 @@ impl FileSystem for FaultyFileSystem {
         RealFileSystem.write(file, bytes, offset)
     }
 
+    fn copy(
+        &self,
+        file: &File,
+        offset: u64,
+        from: &File,
+        begin: u64,
+        length: u64,
+    ) -> io::Result<()> {
+        self.effect(true)?;
+        RealFileSystem.copy(file, offset, from, begin, length)
+    }
+
     fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
         self.effect(false)?;
         RealFileSystem.set_len(file, len)

@@ -25,6 +25,16 @@ pub trait FileSystem: Send + Sync {
     fn create(&self, folder: BorrowedFd<'_>, name: &[u8], executable: bool) -> io::Result<File>;
     /// All of `bytes` at `offset`.
     fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// So many bytes of another file at `offset`, from `begin` of that on; shared where the file system can.
+    /// `UnexpectedEof` where it has not so many.
+    fn copy(
+        &self,
+        file: &File,
+        offset: u64,
+        from: &File,
+        begin: u64,
+        length: u64,
+    ) -> io::Result<()>;
     /// Sets the length; what was not written reads as zeros.
     fn set_len(&self, file: &File, len: u64) -> io::Result<()>;
     fn set_executable(&self, file: &File, executable: bool) -> io::Result<()>;

@@ -7,9 +7,14 @@ use std::{
     time::Duration,
 };
 
-use rustix::fs::{self as sys, AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::{
+    fs::{self as sys, AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps},
+    io::Errno,
+};
 
 use super::FileSystem;
+
+const COPY_BYTES: usize = 256 << 10;
 
 /// The machine's file systems.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,6 +30,30 @@ impl FileSystem for RealFileSystem {
 
     fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         file.write_all_at(bytes, offset)
+    }
+
+    fn copy(
+        &self,
+        file: &File,
+        mut offset: u64,
+        from: &File,
+        mut begin: u64,
+        length: u64,
+    ) -> io::Result<()> {
+        let end = begin.saturating_add(length);
+        while begin < end {
+            let left = usize::try_from(end - begin).unwrap_or(usize::MAX);
+            match sys::copy_file_range(from, Some(&mut begin), file, Some(&mut offset), left) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::INTR) => {}
+                // Between these two the kernel can't.
+                Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    return through_memory(file, offset, from, begin, end);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
@@ -99,4 +128,22 @@ impl FileSystem for RealFileSystem {
     fn record(&self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn through_memory(
+    file: &File,
+    mut offset: u64,
+    from: &File,
+    mut begin: u64,
+    end: u64,
+) -> io::Result<()> {
+    let mut buffer = vec![0; COPY_BYTES];
+    while begin < end {
+        let length = usize::try_from(end - begin).unwrap_or(COPY_BYTES).min(COPY_BYTES);
+        let piece = buffer.get_mut(..length).unwrap_or_default();
+        from.read_exact_at(piece, begin)?;
+        file.write_all_at(piece, offset)?;
+        (begin, offset) = (begin + length as u64, offset + length as u64);
+    }
+    Ok(())
 }

@@ -4,9 +4,11 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 
 use rustix::fs::fstat;
 
+use super::large;
 use crate::{
     content::{ContentHasher, REGION_BYTES, hole},
     context::CancelFlag,
+    delta::BlockList,
     entry::Digest,
     error::Error,
     fs::{Found, Stamp, What},
@@ -19,7 +21,8 @@ const SMALLEST_BUFFER_BYTES: usize = 4 << 10;
 
 /// What reading a file gave.
 pub(super) enum Hashed {
-    Stable(Digest, Stamp),
+    /// With its blocks, where they were told on the way.
+    Stable(Digest, Stamp, Option<BlockList>),
     /// It kept changing, or became something else.
     Busy,
 }
@@ -30,47 +33,67 @@ pub(super) fn stamp(file: &File) -> io::Result<Found> {
 
 /// Hashes a file whose stamp is the same before (as `seen`) and after.
 pub(super) fn hash(file: &File, seen: Stamp, cancel: &CancelFlag) -> Result<Hashed, Error> {
-    let read = Error::io("read a file");
-    let room = usize::try_from(seen.size).unwrap_or(usize::MAX);
-    let mut buffer = vec![0; room.clamp(SMALLEST_BUFFER_BYTES, BUFFER_BYTES)];
-    let mut go = || -> Result<Result<Hashed, io::Error>, Error> {
-        let mut before = seen;
-        for _ in 0..READ_ATTEMPTS {
-            let (mut hasher, mut at) = (ContentHasher::new(), 0);
-            loop {
-                cancel.check()?;
-                // Not worth asking for in a file that is soon read.
-                if before.size >= REGION_BYTES
-                    && let Some(length) = hole(file, at)
-                {
-                    hasher.zeros(length);
-                    at += length;
-                    continue;
-                }
-                match file.read_at(&mut buffer, at) {
-                    Ok(0) => break,
-                    Ok(count) => {
-                        hasher.update(buffer.get(..count).unwrap_or_default());
-                        at += count as u64;
-                        // Whether it has grown since, the stamp will tell.
-                        if at == before.size {
-                            break;
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Ok(Err(error)),
-                }
+    let mut before = seen;
+    for _ in 0..READ_ATTEMPTS {
+        let whole = match large::blocks(file, before.size, cancel)? {
+            Some(list) => list.map(|list| (list.digest(), before.size, Some(list))),
+            None => {
+                in_order(file, before.size, cancel)?.map(|(digest, at)| (Some(digest), at, None))
             }
-            match stamp(file) {
-                Ok(after) if after.what != What::File => return Ok(Ok(Hashed::Busy)),
-                Ok(after) if after.stamp == before && before.size == at => {
-                    return Ok(Ok(Hashed::Stable(hasher.finish(), before)));
-                }
-                Ok(after) => before = after.stamp,
-                Err(error) => return Ok(Err(error)),
-            }
+        };
+        let (digest, at, list) = match whole {
+            Ok(whole) => whole,
+            // Shorter than it was: the stamp tells.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => (None, 0, None),
+            Err(error) => return Err(Error::io("read a file")(error)),
+        };
+        let after = stamp(file).map_err(Error::io("read a file"))?;
+        if after.what != What::File {
+            return Ok(Hashed::Busy);
         }
-        Ok(Ok(Hashed::Busy))
-    };
-    go()?.map_err(read)
+        if let Some(digest) = digest
+            && after.stamp == before
+            && before.size == at
+        {
+            return Ok(Hashed::Stable(digest, before, list));
+        }
+        before = after.stamp;
+    }
+    Ok(Hashed::Busy)
+}
+
+/// The digest, and how much there was. The inner error is the file's own.
+fn in_order(
+    file: &File,
+    size: u64,
+    cancel: &CancelFlag,
+) -> Result<io::Result<(Digest, u64)>, Error> {
+    let room = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut buffer = vec![0; room.clamp(SMALLEST_BUFFER_BYTES, BUFFER_BYTES)];
+    let (mut hasher, mut at) = (ContentHasher::new(), 0);
+    loop {
+        cancel.check()?;
+        // Not worth asking for in a file that is soon read.
+        if size >= REGION_BYTES
+            && let Some(length) = hole(file, at)
+        {
+            hasher.zeros(length);
+            at += length;
+            continue;
+        }
+        match file.read_at(&mut buffer, at) {
+            Ok(0) => break,
+            Ok(count) => {
+                hasher.update(buffer.get(..count).unwrap_or_default());
+                at += count as u64;
+                // Whether it has grown since, the stamp will tell.
+                if at == size {
+                    break;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok((hasher.finish(), at)))
 }

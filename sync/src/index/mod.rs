@@ -5,6 +5,7 @@
 //! too). Folders that can't be read make everything below them *unknown*, which is not the same as gone.
 
 mod hash;
+mod large;
 mod queue;
 mod scan;
 mod visit;

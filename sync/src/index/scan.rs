@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     exclusions::Exclusions,
     fs::{Found, Root, Stamp, What},
-    state::{Memory, Updates},
+    state::{Memory, State, Updates},
     watch::{Item, Look, What as Where, Work},
 };
 
@@ -82,6 +82,8 @@ pub(crate) struct Scan {
 pub(crate) struct Scanning<'a> {
     pub root: &'a Root,
     pub memory: &'a Memory,
+    /// Takes the blocks of what was read.
+    pub state: &'a State,
     pub exclusions: &'a Exclusions,
     /// Whether what was agreed counts: else everything that is there is a difference.
     pub is_agreed: bool,

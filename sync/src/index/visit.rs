@@ -341,7 +341,10 @@ impl<'a> Visitor<'a> {
             }
         };
         match hash(&file, found.stamp, self.scanning.cancel) {
-            Ok(Hashed::Stable(digest, stamp)) => {
+            Ok(Hashed::Stable(digest, stamp, blocks)) => {
+                if let Some(blocks) = blocks {
+                    self.scanning.state.keep_blocks(digest, &blocks)?;
+                }
                 let entry = Entry::File { size: stamp.size, digest, executable: stamp.executable };
                 let now = Scanned {
                     entry,

@@ -151,7 +151,7 @@ impl Run<'_> {
         let mut steps = StepReader::default();
         let announced = Announced { entry, modified_ms: *modified_ms };
         let path = operation.path.clone();
-        match receive(self.here, pipe, &mut steps, &announced, |_| None)? {
+        match receive(self.here, pipe, &mut steps, &announced, |_| Ok(None))? {
             Receipt::Staged(staged) => {
                 self.received(operation, &staged.entry);
                 applier.add(path, Ready::PutFile(staged));
@@ -202,7 +202,7 @@ impl Run<'_> {
             pipe.send(Body::Fetch(pb::Fetch { items }))?;
             let mut steps = StepReader::default();
             let announced = Announced { entry, modified_ms: -1 };
-            let received = receive(self.here, pipe, &mut steps, &announced, |_| None)?;
+            let received = receive(self.here, pipe, &mut steps, &announced, |_| Ok(None))?;
             let content = match received {
                 Receipt::Staged(staged) => self.take(&staged).map_err(Error::at("fetch", path))?,
                 Receipt::Small(job) => job.content,

@@ -3,6 +3,7 @@
 mod place;
 
 use std::{
+    fs::File,
     os::fd::BorrowedFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,9 +14,10 @@ pub(crate) use place::{Batch, Place};
 use crate::{
     RelPath,
     context::Context,
+    entry::Digest,
     error::Error,
     exclusions::Exclusions,
-    fs::{FileSystem, Root},
+    fs::{FileSystem, Root, Stamp},
     index::{Known, Scan, Scanned, Scanning, is_racy, scan},
     state::{Memory, State, Update, Updates},
     watch::Seen,
@@ -69,9 +71,17 @@ impl Side {
         let (root, memory, cancel) = (&self.root, &self.memory, &self.context.cancel);
         let watch = self.context.watch.as_ref();
         let look = watch.map(|watch| watch.look(root, exclusions, is_agreed)).transpose()?;
-        let look_ = look.as_ref();
-        self.seen =
-            scan(Scanning { root, memory, exclusions, is_agreed, now_ns, cancel, look: look_ })?;
+        let (look_, state) = (look.as_ref(), &self.state);
+        self.seen = scan(Scanning {
+            root,
+            memory,
+            state,
+            exclusions,
+            is_agreed,
+            now_ns,
+            cancel,
+            look: look_,
+        })?;
         if look_.is_some_and(|look| !look.is_of_everything()) {
             self.seen.entries = self.entries()?;
         }
@@ -104,6 +114,15 @@ impl Side {
             Some(difference) => Ok(difference.now.clone()),
             None => Ok(self.memory.get(path)?.seen.map(Scanned::from)),
         }
+    }
+
+    /// The content of an open file, unless it is another than the last look saw at its path, or could be.
+    pub(crate) fn still(&self, path: &RelPath, file: &File) -> Result<Option<Digest>, Error> {
+        let stamp = Stamp::of(
+            &rustix::fs::fstat(file).map_err(|error| Error::at("look at", path)(error.into()))?,
+        );
+        let known = self.memory.get(path)?.seen.filter(|known| !known.racy && known.stamp == stamp);
+        Ok(known.and_then(|known| known.entry.digest()))
     }
 
     /// What is known of what this run made, so that the next look need not read it. What was made in the last moment could have

@@ -143,6 +143,13 @@ impl Updating<'_, '_> {
 
     fn apply(&mut self, path: &RelPath, mut what: Remembered, update: &Update) -> Remembered {
         if let Word::Now(seen) = &update.seen {
+            let digest = |known: &Known| known.entry.digest();
+            let (before, now) =
+                (what.seen.as_ref().and_then(digest), seen.as_ref().and_then(digest));
+            // Nobody ever agreed on it: what is known of its blocks is good for nothing.
+            if before != now && before != what.agreed.as_ref().and_then(Entry::digest) {
+                self.void.extend(before);
+            }
             what.seen.clone_from(seen);
         }
         if let Word::Now(agreed) = &update.agreed

@@ -1,7 +1,5 @@
 //! Operations that come from the server.
 
-use std::fs::File;
-
 use proto::sync::v1::{
     self as pb, message::Body, operation::What as Do, result::Outcome, step::What as Step,
 };
@@ -14,7 +12,7 @@ use crate::{
     plan::Ended,
     side::Side,
     state::{Agreement, Word},
-    transfer::{Announced, Receipt, copy_local, receive},
+    transfer::{Announced, BasisFile, Receipt, copy_local, receive},
     wire::{self, Pipe, StepReader},
 };
 
@@ -146,8 +144,14 @@ fn result(ended: Ended) -> pb::Result {
 }
 
 /// The content that a delta is based on: what the scan saw at this path, if it still is that.
-pub(crate) fn basis(side: &Side, path: &RelPath, digest: Digest) -> Option<File> {
-    let seen = side.saw(path).ok()??;
-    let is_it = matches!(&seen.entry, Entry::File { digest: known, .. } if *known == digest);
-    if is_it { side.root.file(path).ok() } else { None }
+pub(crate) fn basis(
+    side: &Side,
+    path: &RelPath,
+    digest: Digest,
+) -> Result<Option<BasisFile>, Error> {
+    let seen = side.saw(path)?;
+    let is_it = seen.is_some_and(|seen| seen.entry.digest() == Some(digest));
+    let Some(file) = side.root.file(path).ok().filter(|_| is_it) else { return Ok(None) };
+    let is_proven = side.still(path, &file)? == Some(digest);
+    Ok(Some(BasisFile { file, is_proven }))
 }

@@ -1,17 +1,20 @@
 //! One file's content from one side to the other.
 //!
-//! The sender reads the file once, hashing as it goes, and sends either the content or the way there from a basis that both
-//! sides know. The receiver writes beside its final place, hashing as it goes. Neither keeps a whole file in memory.
+//! The sender sends either the content or the way there from a basis that both sides know; what the look at the folder told of
+//! its blocks is not read again. The receiver writes beside its final place, hashing what it can't prove. Neither keeps a whole
+//! file in memory.
 
 mod receive;
 mod send;
 mod small;
 mod writers;
+mod writing;
 
 pub(crate) use receive::{Receipt, copy_local, receive, write_given};
 pub(crate) use send::{Announced, Sent, send, send_small};
 pub(crate) use small::{SMALL_BYTES, Small, read_small};
 pub(crate) use writers::{Job, Writers};
+pub(crate) use writing::BasisFile;
 
 use crate::{delta::BlockList, entry::Entry, fs::Stamp};
 

@@ -1,26 +1,20 @@
 //! The receiving end.
 
-use std::{fs::File, io, os::unix::fs::FileExt, time::Duration};
+use std::io;
 
 use proto::sync::v1::{self as pb, step::What as Step};
 
-use super::{Announced, Job, SMALL_BYTES, Staged};
+use super::{
+    Announced, BasisFile, Job, SMALL_BYTES, Staged,
+    writing::{COPY_BYTES, Known, Writing},
+};
 use crate::{
     RelPath,
-    content::{ContentHasher, checked_end, hole},
-    context::CancelFlag,
-    delta::{BlockList, BlockLister},
     entry::{Digest, Entry},
     error::Error,
-    fs::{FileSystem, Stamp},
     side::Side,
     wire::{Pipe, StepReader, local_entry, optional_digest},
 };
-
-/// A piece that is copied from the basis at once.
-const COPY_BYTES: usize = 256 << 10;
-/// Zeros that are worth a hole.
-const HOLE_BYTES: usize = 64 << 10;
 
 /// What came.
 pub(crate) enum Receipt {
@@ -33,152 +27,6 @@ pub(crate) enum Receipt {
     Wrong,
 }
 
-/// A file that is being written.
-struct Writing<'a> {
-    fs: &'a dyn FileSystem,
-    cancel: &'a CancelFlag,
-    file: File,
-    hasher: ContentHasher,
-    lister: Option<BlockLister>,
-    at: u64,
-    /// Something ended in a hole: the length has to be set.
-    hole: bool,
-    /// The first failure of the disk. The rest of the content is taken in and dropped.
-    failed: Option<io::Error>,
-}
-
-/// A file that was written.
-struct Finished {
-    file: File,
-    digest: Digest,
-    length: u64,
-    blocks: Option<BlockList>,
-    stamp: Stamp,
-}
-
-impl Finished {
-    fn staged(self, name: String, entry: Entry) -> Staged {
-        let Self { file, blocks, stamp, .. } = self;
-        Staged { shelf: 0, name, entry, blocks, file: Some(file), stamp }
-    }
-}
-
-impl<'a> Writing<'a> {
-    fn new(side: &'a Side, name: &str, size_hint: u64, executable: bool) -> io::Result<Self> {
-        let fs = side.fs().as_ref();
-        Ok(Self {
-            fs,
-            cancel: &side.context.cancel,
-            file: fs.create(side.stage(), name.as_bytes(), executable)?,
-            hasher: ContentHasher::new(),
-            lister: BlockLister::new(size_hint),
-            at: 0,
-            hole: false,
-            failed: None,
-        })
-    }
-
-    fn write(&mut self, piece: &[u8]) {
-        if self.failed.is_some() {
-            return;
-        }
-        self.note(piece);
-        if piece.len() >= HOLE_BYTES && piece.iter().all(|&byte| byte == 0) {
-            self.hole = true;
-        } else if let Err(error) = self.fs.write(&self.file, piece, self.at) {
-            self.failed = Some(error);
-        } else {
-            self.hole = false;
-        }
-        self.at += piece.len() as u64;
-    }
-
-    fn note(&mut self, piece: &[u8]) {
-        self.hasher.update(piece);
-        if let Some(lister) = &mut self.lister {
-            lister.push(piece);
-        }
-    }
-
-    fn zeros(&mut self, mut count: u64) -> Result<(), Error> {
-        if self.failed.is_some() {
-            return Ok(());
-        }
-        let end = match checked_end(self.at, count) {
-            Ok(end) => end,
-            Err(error) => {
-                self.failed = Some(error);
-                return Ok(());
-            }
-        };
-        // Whoever announces a small file and sends a huge hole makes no work either.
-        self.lister = self.lister.take().filter(|_| BlockLister::takes(end));
-        if self.lister.is_none() && count >= HOLE_BYTES as u64 {
-            self.hasher.zeros(count);
-            (self.at, self.hole) = (end, true);
-            return Ok(());
-        }
-        let zeros = vec![0; HOLE_BYTES];
-        while count > 0 && self.failed.is_none() {
-            self.cancel.check()?;
-            let now = count.min(HOLE_BYTES as u64);
-            self.write(zeros.get(..usize::try_from(now).unwrap_or(0)).unwrap_or_default());
-            count -= now;
-        }
-        Ok(())
-    }
-
-    /// Whether the range was there.
-    fn copy(&mut self, basis: &File, mut offset: u64, mut length: u64) -> Result<bool, Error> {
-        let mut buffer = vec![0; COPY_BYTES];
-        while length > 0 && self.failed.is_none() {
-            self.cancel.check()?;
-            if self.lister.is_none()
-                && let Some(hole) = hole(basis, offset)
-            {
-                let now = length.min(hole);
-                self.zeros(now)?;
-                offset = offset.saturating_add(now);
-                length -= now;
-                continue;
-            }
-            let now = length.min(COPY_BYTES as u64);
-            let Some(piece) = buffer.get_mut(..usize::try_from(now).unwrap_or(0)) else { break };
-            if let Err(error) = basis.read_exact_at(piece, offset) {
-                if error.kind() == io::ErrorKind::UnexpectedEof {
-                    return Ok(false);
-                }
-                self.failed = Some(error);
-                return Ok(true);
-            }
-            self.write(piece);
-            offset = offset.saturating_add(now);
-            length -= now;
-        }
-        Ok(true)
-    }
-
-    fn finish(mut self, executable: bool, modified_ms: i64) -> io::Result<Finished> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        if self.hole {
-            self.fs.set_len(&self.file, self.at)?;
-        }
-        self.fs.set_executable(&self.file, executable)?;
-        if let Ok(modified) = u64::try_from(modified_ms) {
-            self.fs.set_modified(&self.file, Duration::from_millis(modified))?;
-        }
-        Ok(Finished {
-            digest: self.hasher.finish(),
-            length: self.at,
-            blocks: self.lister.map(BlockLister::finish),
-            stamp: Stamp::of(&rustix::fs::fstat(&self.file)?),
-            file: self.file,
-        })
-    }
-}
-
 /// Takes a content from the stream; `announced` is what was decided on, which the file may have left behind meanwhile. `basis`
 /// opens the content with that digest, if it is here. A full disk fails this content alone: what still comes of it is dropped.
 pub(crate) fn receive(
@@ -186,7 +34,7 @@ pub(crate) fn receive(
     pipe: &mut Pipe<'_>,
     steps: &mut StepReader,
     announced: &Announced<'_>,
-    mut basis: impl FnMut(Digest) -> Option<File>,
+    mut basis: impl FnMut(Digest) -> Result<Option<BasisFile>, Error>,
 ) -> Result<Receipt, Error> {
     let wanted = announced.entry;
     let mut begin = match steps.next(pipe)? {
@@ -196,7 +44,10 @@ pub(crate) fn receive(
     };
     loop {
         let from = match optional_digest(&begin.basis)? {
-            Some(digest) => basis(digest),
+            Some(digest) => match basis(digest)? {
+                Some(basis) => Some(Known::new(side, basis, digest)?),
+                None => None,
+            },
             None => None,
         };
         let mut sink = if from.is_none() && wanted.size() < SMALL_BYTES {
@@ -214,6 +65,7 @@ pub(crate) fn receive(
                 return Ok(Receipt::Failed(reason));
             }
             Filled::Whole { entry, fits } => {
+                let fits = fits && from.as_ref().is_none_or(Known::is_still);
                 return sink.finish(side, announced, entry.as_ref(), fits);
             }
         }
@@ -236,7 +88,7 @@ fn fill<'s>(
     pipe: &mut Pipe<'_>,
     steps: &mut StepReader,
     sink: &mut Sink<'s>,
-    from: Option<&File>,
+    from: Option<&Known>,
 ) -> Result<Filled, Error> {
     let mut fits = true;
     loop {
@@ -340,7 +192,7 @@ impl<'a> Sink<'a> {
             }
             Self::Failed(reason) => Ok(unwritten(reason)),
             Self::Disk(writing, name) => match writing.finish(executable, modified_ms) {
-                Ok(done) if fits && (done.digest, done.length) == (digest, size) => {
+                Ok(done) if fits && (done.digest, done.length) == (Some(digest), size) => {
                     Ok(Receipt::Staged(done.staged(name, entry)))
                 }
                 Ok(_) => discard(side, &name).map(|()| Receipt::Wrong),
@@ -361,10 +213,11 @@ pub(crate) fn copy_local(
     let Ok(from) = side.root.file(source) else { return Ok(None) };
     let name = side.place.new_name();
     let mut writing = Writing::new(side, &name, *size, *executable)?;
+    let from = Known::unproven(from);
     let copied = writing.copy(&from, 0, *size).map_err(io::Error::other);
     let done = copied.and_then(|whole| Ok((whole, writing.finish(*executable, modified_ms)?)));
     match done {
-        Ok((true, done)) if (done.digest, done.length) == (*digest, *size) => {
+        Ok((true, done)) if (done.digest, done.length) == (Some(*digest), *size) => {
             Ok(Some(done.staged(name, wanted.clone())))
         }
         Ok(_) => {
@@ -387,7 +240,8 @@ pub(crate) fn write_given(side: &Side, content: &[u8], executable: bool) -> io::
     }
     match writing.finish(executable, -1) {
         Ok(done) => {
-            let entry = Entry::File { size: done.length, digest: done.digest, executable };
+            let digest = done.digest.unwrap_or_else(|| Digest::of(content));
+            let entry = Entry::File { size: done.length, digest, executable };
             Ok(done.staged(name, entry))
         }
         Err(error) => {

@@ -10,7 +10,7 @@ use crate::{
     RelPath,
     content::{ContentHasher, hole},
     context::CancelFlag,
-    delta::{Basis, BlockLister, DeltaMaker, Instruction},
+    delta::{Basis, BlockList, BlockLister, DeltaMaker, Instruction},
     entry::{Digest, Entry},
     error::Error,
     fs::{Found, What, is_absent},
@@ -19,6 +19,8 @@ use crate::{
 };
 
 const BUFFER_BYTES: usize = 256 << 10;
+/// The same for what is large.
+const LARGE_BUFFER_BYTES: usize = 1 << 20;
 /// Less than this is read without looking for holes.
 const SMALLEST_HOLE_BYTES: u64 = 64 << 10;
 /// How often a file that changes while it is sent is sent again.
@@ -64,6 +66,11 @@ pub(crate) fn send(
         if before.what != What::File {
             return fail(pipe, out, "it is no file any more".to_owned());
         }
+        // What the look at the folder told of it need not be found out again.
+        let told = match side.still(path, &file)? {
+            Some(digest) => side.state.blocks(digest)?.map(|blocks| (digest, blocks)),
+            None => None,
+        };
         let begin = pb::Begin {
             basis: known.as_ref().map(|(basis, _)| basis.0.to_vec().into()).unwrap_or_default(),
         };
@@ -73,19 +80,30 @@ pub(crate) fn send(
         let mut sending = Sending {
             pipe,
             out,
-            hasher: ContentHasher::new(),
-            lister: BlockLister::new(before.stamp.size),
+            hashing: match told {
+                Some((digest, _)) => Hashing::Told(digest),
+                None => Hashing::of(before.stamp.size),
+            },
             delta: basis.map(DeltaMaker::new),
             at: 0,
         };
-        let read = sending.run(&file, &side.context.cancel)?;
+        let cancel = &side.context.cancel;
+        let read = match (&told, basis) {
+            (Some((_, blocks)), Some(basis)) => {
+                sending.differences(&file, blocks, basis, cancel)?
+            }
+            _ => sending.run(&file, before.stamp.size, cancel)?,
+        };
         if let Err(error) = read {
             return fail(pipe, out, format!("it can't be read: {error}"));
         }
         let (digest, size, blocks) = sending.finish()?;
         let after =
             Found::of(&fstat(&file).map_err(|error| Error::at("look at", path)(error.into()))?);
-        if after.stamp == before.stamp && size == after.stamp.size {
+        if let Some(digest) = digest
+            && after.stamp == before.stamp
+            && size == after.stamp.size
+        {
             if let Some(blocks) = blocks {
                 side.state.keep_blocks(digest, &blocks)?;
             }
@@ -141,31 +159,97 @@ fn fail(pipe: &mut Pipe<'_>, out: &mut StepWriter, reason: String) -> Result<Sen
 struct Sending<'a, 'l> {
     pipe: &'a mut Pipe<'l>,
     out: &'a mut StepWriter,
-    hasher: ContentHasher,
-    lister: Option<BlockLister>,
+    hashing: Hashing,
     delta: Option<DeltaMaker<'a>>,
     at: u64,
 }
 
+/// How the digest of what is sent comes to be known.
+enum Hashing {
+    /// It was told beforehand.
+    Told(Digest),
+    Blocks(Box<BlockLister>),
+    Whole(Box<ContentHasher>),
+}
+
+impl Hashing {
+    fn of(size: u64) -> Self {
+        match BlockLister::new(size) {
+            Some(lister) => Self::Blocks(Box::new(lister)),
+            None => Self::Whole(Box::new(ContentHasher::new())),
+        }
+    }
+
+    fn finish(self) -> (Option<Digest>, Option<BlockList>) {
+        match self {
+            Self::Told(digest) => (Some(digest), None),
+            Self::Whole(hasher) => (Some(hasher.finish()), None),
+            Self::Blocks(lister) => {
+                let (blocks, digest) = lister.finish();
+                (digest, Some(blocks))
+            }
+        }
+    }
+}
+
 impl Sending<'_, '_> {
-    /// The inner error is the file's own.
-    fn run(&mut self, file: &File, cancel: &CancelFlag) -> Result<io::Result<()>, Error> {
-        let size = file.metadata().map_or(0, |metadata| metadata.len());
-        let room = usize::try_from(size).unwrap_or(BUFFER_BYTES).saturating_add(1);
-        let mut buffer = vec![0; room.min(BUFFER_BYTES)];
+    /// Sends what is not the same at the same place in the basis; the rest is not even read. The inner error is the file's own.
+    fn differences(
+        &mut self,
+        file: &File,
+        blocks: &BlockList,
+        basis: &Basis,
+        cancel: &CancelFlag,
+    ) -> Result<io::Result<()>, Error> {
+        let size = u64::from(blocks.block_size);
+        let mut number = 0;
+        while number < blocks.count() {
+            let (end, is_same) = match blocks.same_from(&basis.blocks, number) {
+                Ok(count) => (number + count, true),
+                Err(count) => (number + count, false),
+            };
+            let end_at = (end * size).min(blocks.content_size);
+            if is_same {
+                let (pipe, out) = (&mut *self.pipe, &mut *self.out);
+                if let Some(delta) = &mut self.delta {
+                    delta.same(end_at - self.at, &mut |it| tell(pipe, out, &it))?;
+                }
+                self.at = end_at;
+            } else if let Err(error) = self.run(file, end_at, cancel)? {
+                return Ok(Err(error));
+            } else if self.at < end_at {
+                // It is shorter by now, as its stamp will say.
+                return Ok(Ok(()));
+            }
+            number = end;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Up to `end`, or to the end. The inner error is the file's own.
+    fn run(&mut self, file: &File, end: u64, cancel: &CancelFlag) -> Result<io::Result<()>, Error> {
+        let left = end.saturating_sub(self.at);
+        let most = if left > LARGE_BUFFER_BYTES as u64 { LARGE_BUFFER_BYTES } else { BUFFER_BYTES };
+        let room = usize::try_from(left).unwrap_or(most).saturating_add(1);
+        let mut buffer = vec![0; room.min(most)];
         loop {
             cancel.check()?;
-            if size.saturating_sub(self.at) >= SMALLEST_HOLE_BYTES
+            let left = end.saturating_sub(self.at);
+            if left == 0 {
+                return Ok(Ok(()));
+            }
+            if left >= SMALLEST_HOLE_BYTES
                 && let Some(hole) = hole(file, self.at)
             {
-                self.zeros(hole, cancel)?;
+                self.zeros(hole.min(left), cancel)?;
                 continue;
             }
-            match file.read_at(&mut buffer, self.at) {
+            let now = usize::try_from(left).unwrap_or(most).min(buffer.len());
+            match file.read_at(buffer.get_mut(..now).unwrap_or_default(), self.at) {
                 Ok(0) => return Ok(Ok(())),
                 Ok(count) => {
                     let piece = buffer.get(..count).unwrap_or_default();
-                    if piece.len() == BUFFER_BYTES && piece.iter().all(|&byte| byte == 0) {
+                    if piece.len() >= BUFFER_BYTES && piece.iter().all(|&byte| byte == 0) {
                         self.zeros(count as u64, cancel)?;
                     } else {
                         self.piece(piece)?;
@@ -178,9 +262,10 @@ impl Sending<'_, '_> {
     }
 
     fn note(&mut self, piece: &[u8]) {
-        self.hasher.update(piece);
-        if let Some(lister) = &mut self.lister {
-            lister.push(piece);
+        match &mut self.hashing {
+            Hashing::Told(_) => {}
+            Hashing::Blocks(lister) => lister.push(piece),
+            Hashing::Whole(hasher) => hasher.update(piece),
         }
         self.at += piece.len() as u64;
     }
@@ -198,10 +283,17 @@ impl Sending<'_, '_> {
     fn zeros(&mut self, mut count: u64, cancel: &CancelFlag) -> Result<(), Error> {
         if self.delta.is_none() {
             self.out.push(self.pipe, Step::Zeros(count))?;
-            if self.lister.is_none() {
-                self.hasher.zeros(count);
-                self.at += count;
-                return Ok(());
+            match &mut self.hashing {
+                Hashing::Told(_) => {
+                    self.at += count;
+                    return Ok(());
+                }
+                Hashing::Whole(hasher) => {
+                    hasher.zeros(count);
+                    self.at += count;
+                    return Ok(());
+                }
+                Hashing::Blocks(_) => {}
             }
         }
         while count > 0 {
@@ -218,12 +310,13 @@ impl Sending<'_, '_> {
         Ok(())
     }
 
-    fn finish(self) -> Result<(Digest, u64, Option<crate::delta::BlockList>), Error> {
+    /// The digest, the size, and the blocks unless they were told.
+    fn finish(self) -> Result<(Option<Digest>, u64, Option<BlockList>), Error> {
         if let Some(delta) = self.delta {
             delta.finish(&mut |instruction| tell(self.pipe, self.out, &instruction))?;
         }
-        let digest = self.hasher.finish();
-        Ok((digest, self.at, self.lister.map(BlockLister::finish)))
+        let (digest, blocks) = self.hashing.finish();
+        Ok((digest, self.at, blocks))
     }
 }
 

@@ -8,6 +8,8 @@ use sync::{FileSystem, RealFileSystem};
 pub enum Effect<'a> {
     Create(BorrowedFd<'a>, &'a [u8]),
     Write(&'a File, &'a [u8], u64),
+    /// So many bytes at an offset.
+    Copy(&'a File, u64, u64),
     SetExecutable,
     Sync,
     MakeFolder(BorrowedFd<'a>, &'a [u8]),
@@ -68,6 +70,18 @@ where
     fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         let effect = Effect::Write(file, bytes, offset);
         self.or(effect, || self.then.write(file, bytes, offset))
+    }
+
+    fn copy(
+        &self,
+        file: &File,
+        offset: u64,
+        from: &File,
+        begin: u64,
+        length: u64,
+    ) -> io::Result<()> {
+        let copy = || self.then.copy(file, offset, from, begin, length);
+        self.or(Effect::Copy(file, offset, length), copy)
     }
 
     fn set_len(&self, file: &File, len: u64) -> io::Result<()> {

@@ -64,6 +64,18 @@ impl FileSystem for PowerLoss {
         RealFileSystem.write(file, bytes, offset)
     }
 
+    fn copy(
+        &self,
+        file: &File,
+        offset: u64,
+        from: &File,
+        begin: u64,
+        length: u64,
+    ) -> io::Result<()> {
+        self.effect()?;
+        RealFileSystem.copy(file, offset, from, begin, length)
+    }
+
     fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
         self.effect()?;
         RealFileSystem.set_len(file, len)

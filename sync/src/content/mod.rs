@@ -1,32 +1,35 @@
 //! The digest of a content, at a cost in proportion to what is written in it and not to how long its holes are.
 //!
-//! A content is cut into regions of 64 MiB. Without a region that is all zeros its digest is its BLAKE3. Otherwise those regions
-//! are left out of it, and a second hash takes in what is left, where the regions were, and the length: so a disk image of a
+//! A content is cut into regions of 64 MiB. Without a region that is all zeros its digest is its BLAKE3. Otherwise a second hash
+//! takes in BLAKE3's subtrees of the other regions, where the empty ones were, and the length: so a disk image of a
 //! tebibyte with a few files in it is known within the time that reading those takes. Whether zeros are a hole or were
 //! written makes no difference.
 
+mod regions;
+pub(crate) mod tree;
+
 use std::{fs::File, io};
 
+use blake3::hazmat::HasherExt;
 use rustix::{
     fs::{SeekFrom, seek},
     io::Errno,
 };
 
+pub(crate) use regions::Regions;
+
 use crate::entry::Digest;
 
 /// A region, in bytes; the format of digests depends on it.
 pub(crate) const REGION_BYTES: u64 = 64 << 20;
-const CONTEXT: &str = "atelier 2026-11-21 content with empty regions";
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Takes a content in pieces, in order.
 pub(crate) struct ContentHasher {
-    /// Of everything but empty regions.
-    written: blake3::Hasher,
-    /// Of the runs of empty regions before `run`.
-    runs: blake3::Hasher,
-    /// First region and number of regions of the run that may still grow.
-    run: Option<(u64, u64)>,
+    /// Those before the one at hand.
+    regions: Regions,
+    /// Of the region at hand.
+    hasher: blake3::Hasher,
     at: u64,
     /// Zeros that the region at hand began with, while it has nothing else.
     pending: Option<u64>,
@@ -34,13 +37,7 @@ pub(crate) struct ContentHasher {
 
 impl ContentHasher {
     pub(crate) fn new() -> Self {
-        Self {
-            written: blake3::Hasher::new(),
-            runs: blake3::Hasher::new(),
-            run: None,
-            at: 0,
-            pending: Some(0),
-        }
+        Self { regions: Regions::default(), hasher: blake3::Hasher::new(), at: 0, pending: Some(0) }
     }
 
     pub(crate) fn update(&mut self, mut bytes: &[u8]) {
@@ -53,10 +50,10 @@ impl ContentHasher {
                 Some(zeros) => {
                     self.write_zeros(zeros);
                     self.pending = None;
-                    self.written.update(now);
+                    self.hasher.update(now);
                 }
                 None => {
-                    self.written.update(now);
+                    self.hasher.update(now);
                 }
             }
             self.move_on(now.len() as u64);
@@ -72,24 +69,22 @@ impl ContentHasher {
         }
         let regions = count / REGION_BYTES;
         if regions > 0 {
-            self.empty(regions);
-            self.at += regions * REGION_BYTES;
+            self.regions.empty(regions);
+            self.begin_region(self.at + regions * REGION_BYTES);
         }
         self.some_zeros(count % REGION_BYTES);
     }
 
     pub(crate) fn finish(mut self) -> Digest {
-        if let Some(zeros) = self.pending {
-            self.write_zeros(zeros);
+        let into = self.at % REGION_BYTES;
+        if into > 0 || self.at == 0 {
+            self.write_zeros(self.pending.unwrap_or(0));
+            if self.at == into {
+                return Digest(*self.hasher.finalize().as_bytes());
+            }
+            self.regions.written(&self.hasher);
         }
-        let written = self.written.finalize();
-        let Some(run) = self.run else { return Digest(*written.as_bytes()) };
-        self.end_run(run);
-        let mut whole = blake3::Hasher::new_derive_key(CONTEXT);
-        whole.update(written.as_bytes());
-        whole.update(self.runs.finalize().as_bytes());
-        whole.update(&self.at.to_le_bytes());
-        Digest(*whole.finalize().as_bytes())
+        self.regions.finish(self.at)
     }
 
     /// Bytes up to the end of the region at hand.
@@ -113,38 +108,25 @@ impl ContentHasher {
         self.at += count;
         if self.at.is_multiple_of(REGION_BYTES) {
             if self.pending == Some(REGION_BYTES) {
-                self.at -= REGION_BYTES;
-                self.empty(1);
-                self.at += REGION_BYTES;
+                self.regions.empty(1);
+            } else {
+                self.regions.written(&self.hasher);
             }
-            self.pending = Some(0);
+            self.begin_region(self.at);
         }
     }
 
-    /// Regions that begin here are empty.
-    fn empty(&mut self, regions: u64) {
-        let first = self.at / REGION_BYTES;
-        match self.run {
-            Some((from, count)) if from + count == first => {
-                self.run = Some((from, count + regions));
-            }
-            Some(run) => {
-                self.end_run(run);
-                self.run = Some((first, regions));
-            }
-            None => self.run = Some((first, regions)),
-        }
-    }
-
-    fn end_run(&mut self, (first, regions): (u64, u64)) {
-        self.runs.update(&first.to_le_bytes());
-        self.runs.update(&regions.to_le_bytes());
+    fn begin_region(&mut self, at: u64) {
+        self.at = at;
+        self.hasher = blake3::Hasher::new();
+        self.hasher.set_input_offset(at);
+        self.pending = Some(0);
     }
 
     fn write_zeros(&mut self, mut count: u64) {
         while count > 0 {
             let now = count.min(ZEROS.len() as u64);
-            self.written.update(ZEROS.get(..usize::try_from(now).unwrap_or(0)).unwrap_or_default());
+            self.hasher.update(ZEROS.get(..usize::try_from(now).unwrap_or(0)).unwrap_or_default());
             count -= now;
         }
     }

@@ -1,0 +1,105 @@
+//! Hashing a large file with several threads, its blocks with it.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    context::CancelFlag,
+    delta::{BlockList, WINDOW_BYTES, block_size},
+    error::Error,
+};
+
+/// From this on several threads pay.
+const LARGE_BYTES: u64 = 4 << 20;
+const MOST_THREADS: usize = 4;
+const SECTOR_BYTES: u64 = 512;
+
+/// The blocks of the first `size` bytes; `None` where a look from the beginning on is better: it is small, has holes, or is too large for
+/// a list. An error is the file's own, or says that it is shorter by now.
+pub(super) fn blocks(
+    file: &File,
+    size: u64,
+    cancel: &CancelFlag,
+) -> Result<Option<io::Result<BlockList>>, Error> {
+    let Some(block_size) = block_size(size).filter(|_| size >= LARGE_BYTES) else {
+        return Ok(None);
+    };
+    let is_sparse = file.metadata().map(|about| about.blocks() * SECTOR_BYTES < size);
+    if is_sparse.unwrap_or(true) {
+        return Ok(None);
+    }
+    let (next, windows) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let work = || -> Result<io::Result<()>, Error> {
+        let mut buffer = vec![0; WINDOW_BYTES];
+        loop {
+            cancel.check()?;
+            let at = next.fetch_add(WINDOW_BYTES as u64, Ordering::Relaxed);
+            if at >= size {
+                return Ok(Ok(()));
+            }
+            let length = usize::try_from(size - at).unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
+            let window = buffer.get_mut(..length).unwrap_or_default();
+            if let Err(error) = file.read_exact_at(window, at) {
+                next.store(size, Ordering::Relaxed);
+                return Ok(Err(error));
+            }
+            let list = BlockList::of_window(block_size, window, at);
+            windows.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, list));
+        }
+    };
+    let threads =
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_THREADS);
+    let ends = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mine = work();
+        let others = others.into_iter().map(|other| match other.join() {
+            Ok(end) => end,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        std::iter::once(mine).chain(others).collect::<Result<io::Result<()>, Error>>()
+    })?;
+    if let Err(error) = ends {
+        return Ok(Some(Err(error)));
+    }
+    let mut windows = windows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    windows.sort_unstable_by_key(|(at, _)| *at);
+    let mut list = BlockList::new(block_size);
+    for (_, window) in windows {
+        list.append(window);
+    }
+    Ok(Some(Ok(list)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::entry::Digest;
+
+    #[test]
+    fn many_threads_see_what_one_sees_and_notice_a_file_that_shrank() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut content = vec![0; (6 << 20) + 4_321];
+        blake3::Hasher::new().finalize_xof().fill(&mut content);
+        fs::write(&path, &content).unwrap();
+        let file = File::open(&path).unwrap();
+        let (size, cancel) = (content.len() as u64, CancelFlag::default());
+        let list = blocks(&file, size, &cancel).unwrap().unwrap().unwrap();
+        assert_eq!(list.digest(), Some(Digest::of(&content)));
+        assert_eq!(list.content_size, size);
+        let short = blocks(&file, size + 1, &cancel).unwrap().unwrap();
+        assert_eq!(short.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        // Holes are for the look from the beginning on.
+        File::options().write(true).open(&path).unwrap().set_len(size * 4).unwrap();
+        assert!(blocks(&file, size * 4, &cancel).unwrap().is_none());
+    }
+}
