@@ -14,6 +14,11 @@ impl Digest {
         hasher.update(content);
         hasher.finish()
     }
+
+    /// As it is displayed.
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
+        blake3::Hash::from_hex(text).ok().map(|hash| Self(*hash.as_bytes()))
+    }
 }
 
 impl fmt::Display for Digest {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{RelPath, entry::Entry};
+use crate::{RelPath, entry::Entry, trash::Thing};
 
 /// One side of a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +35,8 @@ pub(crate) enum Source {
     Peer(RelPath),
     /// This path of the same side, which has the content already.
     Local(RelPath),
+    /// What was displaced on the same side.
+    Trash(Thing),
     /// Somebody decided on it.
     Given(Arc<[u8]>),
 }

@@ -28,10 +28,10 @@ struct Progress<R> {
 }
 
 /// Works on items ahead of what takes the results, in their order.
-pub(crate) fn ahead<T: Sync, R: Send, E>(
-    items: &[T],
+pub(crate) fn ahead<'t, T: Sync, R: Send, E>(
+    items: &'t [T],
     work: impl Fn(&T) -> R + Sync,
-    mut take: impl FnMut(&T, R) -> Result<(), E>,
+    mut take: impl FnMut(&'t T, R) -> Result<(), E>,
 ) -> Result<(), E> {
     if items.len() <= RUN {
         return items.iter().try_for_each(|item| take(item, work(item)));

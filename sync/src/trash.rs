@@ -5,6 +5,8 @@
 //! nothing, which are no items and expire with the others. The control plane lists, restores and expires them.
 
 use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
     io::{self, BufRead as _, Read as _},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
@@ -21,12 +23,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     RelPath,
-    fs::{FileSystem, Root, What, look_in, names},
+    entry::Digest,
+    fs::{FileSystem, Root, What, is_absent, look_in, names, open_in as open_file_in},
 };
 
 pub(crate) const NOTES: &[u8] = b"notes";
 /// Most that is read of one folder's notes.
 const LONGEST_NOTES: u64 = 256 << 20;
+/// Most folders whose notes are searched for contents.
+const MOST_SEARCHED: usize = 256;
 
 /// Where a thing was, and why it is there no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +43,16 @@ pub struct Note {
     pub deleted_at_s: i64,
     /// For people.
     pub reason: String,
+    /// Of its content, in hexadecimal, where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// A thing in the trash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Thing {
+    folder: Vec<u8>,
+    name: String,
 }
 
 pub(crate) fn random_name() -> io::Result<String> {
@@ -47,12 +62,19 @@ pub(crate) fn random_name() -> io::Result<String> {
 }
 
 impl Note {
-    pub(crate) fn new(thing: &str, path: &RelPath, reason: &str, now_s: u64) -> Self {
+    pub(crate) fn new(
+        thing: &str,
+        path: &RelPath,
+        digest: Option<Digest>,
+        reason: &str,
+        now_s: u64,
+    ) -> Self {
         Self {
             thing: thing.to_owned(),
             path: BASE64.encode(path.as_bytes()),
             deleted_at_s: i64::try_from(now_s).unwrap_or(i64::MAX),
             reason: reason.to_owned(),
+            digest: digest.map(|digest| digest.to_string()),
         }
     }
 }
@@ -61,7 +83,7 @@ pub(crate) fn write_notes(
     fs: &dyn FileSystem,
     folder: BorrowedFd<'_>,
     notes: &[Note],
-) -> io::Result<std::fs::File> {
+) -> io::Result<File> {
     let mut text = Vec::new();
     for note in notes {
         serde_json::to_writer(&mut text, note)?;
@@ -81,13 +103,49 @@ fn open_in(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
 pub fn read_notes(folder: BorrowedFd<'_>) -> io::Result<Vec<Note>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match openat(folder, NOTES, flags, Mode::empty()) {
-        Ok(file) => std::fs::File::from(file),
+        Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
     let lines = io::BufReader::new(file.take(LONGEST_NOTES)).lines();
     let notes = lines.map_while(|line| serde_json::from_str(&line.ok()?).ok());
     Ok(notes.collect())
+}
+
+/// Where the trash has wanted contents, by what its newest notes say: somebody may have taken them since.
+pub(crate) fn search(
+    trash: BorrowedFd<'_>,
+    wanted: &HashSet<Digest>,
+) -> io::Result<HashMap<Digest, Thing>> {
+    let mut folders = names(trash)?;
+    // They begin with the time, in as many digits for a long while.
+    folders.sort_unstable_by(|one, other| other.cmp(one));
+    let mut found = HashMap::new();
+    for folder in folders.into_iter().take(MOST_SEARCHED) {
+        if found.len() == wanted.len() {
+            break;
+        }
+        let inner = match open_in(trash, &folder) {
+            Ok(inner) => inner,
+            Err(error) if is_absent(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        for note in read_notes(inner.as_fd())? {
+            let digest = note.digest.as_deref().and_then(Digest::from_hex);
+            if let Some(digest) = digest.filter(|digest| wanted.contains(digest)) {
+                let thing = Thing { folder: folder.clone(), name: note.thing };
+                found.entry(digest).or_insert(thing);
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl Thing {
+    /// The file, if it still is one.
+    pub(crate) fn open(&self, trash: BorrowedFd<'_>) -> io::Result<File> {
+        open_file_in(open_in(trash, &self.folder)?.as_fd(), self.name.as_bytes())
+    }
 }
 
 /// Removes for good what came before `before` (since 1970). Answers how many items went. What can't be removed is tried again

@@ -104,6 +104,35 @@ fn a_small_edit_of_a_large_file_travels_as_a_small_delta() {
 }
 
 #[test]
+fn what_is_made_again_comes_out_of_the_trash() {
+    let pair = Pair::new();
+    let names: Vec<String> = (0..200).map(|number| format!("folder/{number}")).collect();
+    let make = || {
+        for (seed, name) in (1..).zip(&names) {
+            write(pair.studio(name), noise(3_000, seed));
+        }
+        write(pair.studio("folder/large"), noise(300_000, 0));
+    };
+    make();
+    pair.sync();
+    fs::remove_dir_all(pair.studio("folder")).unwrap();
+    let allow = Request { on_mass_deletion: OnMassDeletion::Allow, ..Request::default() };
+    pair.sync_with(&allow);
+    assert!(!pair.server("folder").exists());
+    // Of what was changed in the trash nothing comes back but as it was.
+    let trash = pair.folder.path().join("zone.trash");
+    let batch = fs::read_dir(&trash).unwrap().next().unwrap().unwrap().path();
+    let things = fs::read_dir(batch).unwrap().map(|thing| thing.unwrap().path());
+    let thing = things.filter(|thing| thing.file_name().unwrap() != "notes").min().unwrap();
+    write(&thing, "spoilt");
+    make();
+    let outcome = pair.sync();
+    assert!(outcome.stats.bytes_received < 350_000, "{}", outcome.stats.bytes_received);
+    pair.assert_settled();
+    assert_eq!(tree(&pair.server("folder")).len(), 201);
+}
+
+#[test]
 fn renamed_files_do_not_travel() {
     let pair = Pair::new();
     for number in 0..20 {

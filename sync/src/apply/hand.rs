@@ -10,6 +10,7 @@ use rustix::{fs::fstat, io::Errno};
 use super::{Ready, conflict_name};
 use crate::{
     RelPath,
+    entry::Digest,
     entry::Entry,
     error::Error,
     fs::{Found, Stamp, What, is_absent, look_in},
@@ -26,6 +27,8 @@ pub(super) struct Task {
     pub path: RelPath,
     pub ready: Ready,
     pub expected: Option<Found>,
+    /// What is known of the content of that.
+    pub content: Option<Digest>,
     /// Its name in the trash, for what is displaced.
     pub thing: Option<String>,
 }

@@ -21,6 +21,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use self::hand::{Hand, Task};
 use crate::{
     RelPath,
+    entry::Digest,
     error::Error,
     fs::{Found, What},
     index::Known,
@@ -99,11 +100,14 @@ impl<'a> Applier<'a> {
         self.side
     }
 
-    /// What should be at a path.
-    pub(crate) fn expected(&self, path: &RelPath) -> Result<Option<Found>, Error> {
+    /// What should be at a path, and its content where that is known.
+    fn expected(&self, path: &RelPath) -> Result<(Option<Found>, Option<Digest>), Error> {
         match self.made.get(path) {
-            Some(made) => Ok(*made),
-            None => Ok(self.side.saw(path)?.map(|seen| seen.found)),
+            Some(made) => Ok((*made, None)),
+            None => Ok(match self.side.saw(path)? {
+                Some(seen) => (Some(seen.found), seen.entry.digest()),
+                None => (None, None),
+            }),
         }
     }
 
@@ -157,12 +161,12 @@ impl<'a> Applier<'a> {
         }
         let mut tasks = Vec::with_capacity(waiting.len());
         for (at, (path, ready)) in waiting.into_iter().enumerate() {
-            let expected = if matches!(ready, Ready::MakeFolder | Ready::Failed(_)) {
-                None
+            let (expected, content) = if matches!(ready, Ready::MakeFolder | Ready::Failed(_)) {
+                (None, None)
             } else {
                 self.expected(&path)?
             };
-            tasks.push(Task { at, path, ready, expected, thing: None });
+            tasks.push(Task { at, path, ready, expected, content, thing: None });
         }
         let batch = self.prepare_trash(&mut tasks);
         self.flush_contents(&tasks, batch.as_ref().ok().and_then(Option::as_ref))
@@ -301,7 +305,7 @@ impl<'a> Applier<'a> {
                 }
                 _ => (self.side.place.new_name(), "deleted on the other side"),
             };
-            notes.push(Note::new(&thing, &task.path, reason, now_s));
+            notes.push(Note::new(&thing, &task.path, task.content, reason, now_s));
             task.thing = Some(thing);
         }
         if notes.is_empty() {

@@ -6,6 +6,7 @@ use crate::{
     RelPath,
     entry::{Digest, Entry},
     plan::{Action, Operation, Phase, Source},
+    trash::Thing,
 };
 
 /// Contents that would have to come from the other side.
@@ -29,6 +30,7 @@ pub(crate) struct Sources<'a> {
     deleted: BTreeSet<RelPath>,
     /// With the first path, and whether it stays: what does is the better source, good in every phase.
     found: HashMap<Digest, (RelPath, bool)>,
+    trash: HashMap<Digest, Thing>,
 }
 
 impl<'a> Sources<'a> {
@@ -40,7 +42,13 @@ impl<'a> Sources<'a> {
                 .map(|operation| operation.path.clone())
                 .collect()
         };
-        Self { wanted, changed: paths(false), deleted: paths(true), found: HashMap::new() }
+        Self {
+            wanted,
+            changed: paths(false),
+            deleted: paths(true),
+            found: HashMap::new(),
+            trash: HashMap::new(),
+        }
     }
 
     /// The side has this there.
@@ -58,19 +66,22 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// What the side's trash has.
+    pub(crate) fn add_trash(&mut self, trash: HashMap<Digest, Thing>) {
+        self.trash = trash;
+    }
+
     /// Points operations to local sources. They are carried out in order: so a source must still be there when its copy is
     /// made.
     pub(crate) fn point(&self, operations: &mut [Operation]) {
         for operation in operations {
             let late = operation.phase == Phase::Late;
-            let Some((path, stays)) = digest(operation).and_then(|digest| self.found.get(&digest))
-            else {
-                continue;
-            };
-            if let Action::PutFile { source, .. } = &mut operation.action
-                && (*stays || !late)
-            {
-                *source = Source::Local(path.clone());
+            let Some(digest) = digest(operation) else { continue };
+            let here = self.found.get(&digest).filter(|(_, stays)| *stays || !late);
+            let here = here.map(|(path, _)| Source::Local(path.clone()));
+            let here = here.or_else(|| self.trash.get(&digest).cloned().map(Source::Trash));
+            if let (Action::PutFile { source, .. }, Some(here)) = (&mut operation.action, here) {
+                *source = here;
             }
         }
     }

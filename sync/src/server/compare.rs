@@ -13,6 +13,7 @@ use crate::{
     request::Request,
     side::Side,
     state::Agreed,
+    trash,
 };
 
 /// Contents of less in all are not looked for under every path of a side.
@@ -128,6 +129,11 @@ impl Picture {
                     }
                 },
             )?;
+            // Of the studio's nothing is known here.
+            if side == Which::Server {
+                let trash = trash::search(here.place.trash(), &wanted);
+                sources.add_trash(trash.map_err(Error::io("search the trash"))?);
+            }
         }
         sources.point(operations);
         Ok(())

@@ -1,5 +1,7 @@
 //! Studio → server: contents are asked for ahead, so that the network does not wait for the disk nor the other way round.
 
+use std::{fs::File, io};
+
 use proto::sync::v1::{self as pb, message::Body};
 
 use super::Run;
@@ -10,8 +12,12 @@ use crate::{
     error::Error,
     outcome::Progress,
     plan::{Action, Ended, Operation, Source},
+    side::Side,
     studio::basis,
-    transfer::{Announced, Receipt, copy_local, receive, write_given},
+    threads,
+    transfer::{
+        Announced, Job, Receipt, SMALL_BYTES, Staged, copy_local, read_copy, receive, write_given,
+    },
     wire::{Pipe, StepReader},
 };
 
@@ -47,6 +53,64 @@ impl Asker<'_> {
     }
 }
 
+/// A content that the server has itself.
+enum Copy {
+    Small(Vec<u8>),
+    Large,
+    /// It is not there, or not that any more.
+    Other,
+}
+
+enum Staging {
+    Small(Job),
+    Done(Staged),
+    Other,
+}
+
+fn open(here: &Side, operation: &Operation) -> io::Result<File> {
+    match &operation.action {
+        Action::PutFile { source: Source::Local(path), .. } => here.root.file(path),
+        Action::PutFile { source: Source::Trash(thing), .. } => thing.open(here.place.trash()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+impl Copy {
+    /// By a thread that runs ahead.
+    fn ahead(here: &Side, operation: &Operation) -> Self {
+        let Action::PutFile { entry, source: Source::Local(_) | Source::Trash(_), .. } =
+            &operation.action
+        else {
+            return Self::Other;
+        };
+        if entry.size() >= SMALL_BYTES {
+            return Self::Large;
+        }
+        let content = open(here, operation).ok().and_then(|file| read_copy(&file, entry));
+        content.map_or(Self::Other, Self::Small)
+    }
+
+    fn stage(
+        self,
+        here: &Side,
+        operation: &Operation,
+        entry: &Entry,
+        modified_ms: i64,
+    ) -> io::Result<Staging> {
+        let file = match self {
+            Self::Small(content) => {
+                let (name, entry) = (here.place.new_name(), entry.clone());
+                return Ok(Staging::Small(Job { name, content, entry, modified_ms }));
+            }
+            Self::Other => return Ok(Staging::Other),
+            Self::Large => open(here, operation),
+        };
+        let Ok(file) = file else { return Ok(Staging::Other) };
+        let staged = copy_local(here, file, entry, modified_ms)?;
+        Ok(staged.map_or(Staging::Other, Staging::Done))
+    }
+}
+
 impl Run<'_> {
     pub(super) fn pull(
         &mut self,
@@ -69,68 +133,81 @@ impl Run<'_> {
         let (mut came, mut begun) = (0, 0);
         // Contents that have to come once more, whole.
         let mut again: Vec<&Operation> = Vec::new();
-        for (at, operation) in operations.iter().enumerate() {
-            self.here.context.cancel.check()?;
-            asker.ask(came, pipe)?;
-            let ready = match &operation.action {
-                Action::MakeFolder => Ready::MakeFolder,
-                Action::Delete => Ready::Delete,
-                Action::SetExecutable(executable) => Ready::SetExecutable(*executable),
-                Action::PutLink { target } => Ready::PutLink(target.clone()),
-                Action::PutFile { entry, source: Source::Peer(_), modified_ms } => {
-                    came += 1;
-                    let basis = |digest| basis(self.here, &operation.path, digest);
-                    let announced = Announced { entry, modified_ms: *modified_ms };
-                    match receive(self.here, pipe, &mut steps, &announced, basis)? {
-                        Receipt::Staged(staged) => {
-                            self.received(operation, &staged.entry);
-                            Ready::PutFile(staged)
+        let (here, mut at) = (self.here, 0);
+        threads::ahead(
+            operations,
+            |operation| Copy::ahead(here, operation),
+            |operation, copy| {
+                here.context.cancel.check()?;
+                asker.ask(came, pipe)?;
+                let ready = match &operation.action {
+                    Action::MakeFolder => Ready::MakeFolder,
+                    Action::Delete => Ready::Delete,
+                    Action::SetExecutable(executable) => Ready::SetExecutable(*executable),
+                    Action::PutLink { target } => Ready::PutLink(target.clone()),
+                    Action::PutFile { entry, source: Source::Peer(_), modified_ms } => {
+                        came += 1;
+                        let basis = |digest| basis(self.here, &operation.path, digest);
+                        let announced = Announced { entry, modified_ms: *modified_ms };
+                        match receive(self.here, pipe, &mut steps, &announced, basis)? {
+                            Receipt::Staged(staged) => {
+                                self.received(operation, &staged.entry);
+                                Ready::PutFile(staged)
+                            }
+                            Receipt::Small(job) => {
+                                self.received(operation, &job.entry);
+                                applier.stage(operation.path.clone(), job)?;
+                                Ready::Coming
+                            }
+                            Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
+                            Receipt::Wrong => {
+                                again.push(operation);
+                                Ready::Failed(Ended::Changed)
+                            }
                         }
-                        Receipt::Small(job) => {
-                            self.received(operation, &job.entry);
+                    }
+                    Action::PutFile {
+                        entry,
+                        source: Source::Local(_) | Source::Trash(_),
+                        modified_ms,
+                    } => match copy.stage(here, operation, entry, *modified_ms) {
+                        Ok(Staging::Small(job)) => {
                             applier.stage(operation.path.clone(), job)?;
                             Ready::Coming
                         }
-                        Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
-                        Receipt::Wrong => {
-                            again.push(operation);
-                            Ready::Failed(Ended::Changed)
-                        }
-                    }
-                }
-                Action::PutFile { entry, source: Source::Local(source), modified_ms } => {
-                    match copy_local(self.here, source, entry, *modified_ms) {
-                        Ok(Some(staged)) => Ready::PutFile(staged),
-                        Ok(None) => {
+                        Ok(Staging::Done(staged)) => Ready::PutFile(staged),
+                        Ok(Staging::Other) => {
                             again.push(operation);
                             Ready::Failed(Ended::Changed)
                         }
                         Err(error) => Ready::Failed(Ended::Skipped(error.to_string())),
+                    },
+                    Action::PutFile { entry, source: Source::Given(content), .. } => {
+                        let executable = matches!(entry, Entry::File { executable: true, .. });
+                        match write_given(self.here, content, executable) {
+                            Ok(staged) => Ready::PutFile(staged),
+                            Err(error) => Ready::Failed(Ended::Skipped(error.to_string())),
+                        }
                     }
+                };
+                if !matches!(ready, Ready::Coming) {
+                    applier.add(operation.path.clone(), ready);
                 }
-                Action::PutFile { entry, source: Source::Given(content), .. } => {
-                    let executable = matches!(entry, Entry::File { executable: true, .. });
-                    match write_given(self.here, content, executable) {
-                        Ok(staged) => Ready::PutFile(staged),
-                        Err(error) => Ready::Failed(Ended::Skipped(error.to_string())),
+                if applier.is_full() || at + 1 == operations.len() {
+                    let batch = operations.get(begun..=at).unwrap_or_default();
+                    for (operation, ended) in batch.iter().zip(applier.commit()?) {
+                        let comes_again = again.iter().any(|again| std::ptr::eq(*again, operation));
+                        if !comes_again {
+                            self.ended(Which::Server, operation, ended);
+                        }
                     }
+                    begun = at + 1;
+                    progress(self.done);
                 }
-            };
-            if !matches!(ready, Ready::Coming) {
-                applier.add(operation.path.clone(), ready);
-            }
-            if applier.is_full() || at + 1 == operations.len() {
-                let batch = operations.get(begun..=at).unwrap_or_default();
-                for (operation, ended) in batch.iter().zip(applier.commit()?) {
-                    let comes_again = again.iter().any(|again| std::ptr::eq(*again, operation));
-                    if !comes_again {
-                        self.ended(Which::Server, operation, ended);
-                    }
-                }
-                begun = at + 1;
-                progress(self.done);
-            }
-        }
+                at += 1;
+                Ok::<(), Error>(())
+            },
+        )?;
         for operation in again {
             self.pull_whole(applier, operation, pipe)?;
         }

@@ -118,6 +118,9 @@ impl Run<'_> {
                         let local = pb::Local { source, entry: Some(wanted) };
                         tell(pipe, out, Do::PutLocal(local)).map(|()| 0)
                     }
+                    Source::Trash(_) => {
+                        Err(Error::protocol("a source that only the server's own operations have"))
+                    }
                     Source::Given(content) => {
                         tell(pipe, out, Do::Put(wanted.clone()))?;
                         out.push(pipe, Step::Begin(pb::Begin::default()))?;

@@ -12,7 +12,7 @@ use crate::{
     plan::Ended,
     side::Side,
     state::{Agreement, Word},
-    transfer::{Announced, BasisFile, Receipt, copy_local, receive},
+    transfer::{Announced, BasisFile, Job, Receipt, copy_local, read_copy, receive},
     wire::{self, Pipe, StepReader},
 };
 
@@ -68,10 +68,19 @@ impl<'a> Executor<'a> {
                 let entry = local.entry.ok_or_else(|| Error::protocol("a copy of nothing"))?;
                 let wanted = wire::local_entry(&entry)?;
                 let source = wire::path(&local.source)?;
-                match copy_local(self.applier.side(), &source, &wanted, entry.modified_ms) {
-                    Ok(Some(staged)) => Ready::PutFile(staged),
-                    Ok(None) => Ready::Failed(Ended::Changed),
-                    Err(error) => Ready::Failed(Ended::Skipped(error.to_string())),
+                let side = self.applier.side();
+                let modified_ms = entry.modified_ms;
+                let file = side.root.file(&source).ok();
+                if let Some(content) = file.as_ref().and_then(|file| read_copy(file, &wanted)) {
+                    let name = side.place.new_name();
+                    small = Some(Job { name, content, entry: wanted, modified_ms });
+                    Ready::Coming
+                } else {
+                    match file.map(|file| copy_local(side, file, &wanted, modified_ms)) {
+                        Some(Ok(Some(staged))) => Ready::PutFile(staged),
+                        None | Some(Ok(None)) => Ready::Failed(Ended::Changed),
+                        Some(Err(error)) => Ready::Failed(Ended::Skipped(error.to_string())),
+                    }
                 }
             }
             Do::Put(entry) => {

@@ -1,6 +1,6 @@
 //! The receiving end.
 
-use std::io;
+use std::{fs::File, io};
 
 use proto::sync::v1::{self as pb, step::What as Step};
 
@@ -9,7 +9,6 @@ use super::{
     writing::{COPY_BYTES, Known, Writing},
 };
 use crate::{
-    RelPath,
     entry::{Digest, Entry},
     error::Error,
     side::Side,
@@ -202,15 +201,14 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// Stages what another path of this side has. `None`: it has another content by now.
+/// Stages what another file of this side has. `None`: it has another content by now.
 pub(crate) fn copy_local(
     side: &Side,
-    source: &RelPath,
+    from: File,
     wanted: &Entry,
     modified_ms: i64,
 ) -> io::Result<Option<Staged>> {
     let Entry::File { size, digest, executable } = wanted else { return Ok(None) };
-    let Ok(from) = side.root.file(source) else { return Ok(None) };
     let name = side.place.new_name();
     let mut writing = Writing::new(side, &name, *size, *executable)?;
     let from = Known::unproven(from);

@@ -6,7 +6,7 @@ use rustix::fs::fstat;
 
 use crate::{
     RelPath,
-    entry::Entry,
+    entry::{Digest, Entry},
     fs::{Found, Root},
     index::Scanned,
 };
@@ -37,6 +37,16 @@ pub(crate) fn read_small(root: &Root, path: &RelPath, seen: &Scanned) -> Option<
     }
     let modified_ms = now.stamp.modified_ms();
     Some(Small { content, entry: seen.entry.clone(), modified_ms })
+}
+
+/// Reads a small file which should have a content. `None`: it has not, or is not so simple.
+pub(crate) fn read_copy(file: &File, wanted: &Entry) -> Option<Vec<u8>> {
+    let size = wanted.size();
+    if size >= SMALL_BYTES || file.metadata().ok()?.len() != size {
+        return None;
+    }
+    let content = read(file, size).ok()?;
+    (wanted.digest() == Some(Digest::of(&content))).then_some(content)
 }
 
 fn read(file: &File, size: u64) -> io::Result<Vec<u8>> {
