@@ -24,7 +24,8 @@ pub(super) struct Effort {
 
 impl Effort {
     pub(super) fn new() -> Self {
-        Self { level: 0, stretch: Stopwatch::start(), bytes: 0, waited: Duration::ZERO }
+        // What is small enough to be over before anything is known costs little, however hard it is squeezed.
+        Self { level: LEVELS.len() - 1, stretch: Stopwatch::start(), bytes: 0, waited: Duration::ZERO }
     }
 
     pub(super) fn level(&self) -> i32 {
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_slow_link_is_worth_more_work_than_a_fast_one() {
-        let mut effort = Effort::new();
+        let mut effort = Effort { level: 0, ..Effort::new() };
         (effort.bytes, effort.waited) = (10 << 20, Duration::from_millis(900));
         assert_eq!(effort.better(1.0), 1, "it waits for the link");
         effort.waited = Duration::from_millis(100);
