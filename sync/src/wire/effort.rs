@@ -25,7 +25,12 @@ pub(super) struct Effort {
 impl Effort {
     pub(super) fn new() -> Self {
         // What is small enough to be over before anything is known costs little, however hard it is squeezed.
-        Self { level: LEVELS.len() - 1, stretch: Stopwatch::start(), bytes: 0, waited: Duration::ZERO }
+        Self {
+            level: LEVELS.len() - 1,
+            stretch: Stopwatch::start(),
+            bytes: 0,
+            waited: Duration::ZERO,
+        }
     }
 
     pub(super) fn level(&self) -> i32 {
