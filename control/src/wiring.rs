@@ -31,7 +31,7 @@ use crate::{
         users::UserService,
         zones::{RetireZones, ZoneService},
     },
-    builder::Builder,
+    builder::{Builder, external::ExternalBlocks},
     clock::SharedClock,
     domain::app_url::AppUrls,
     instance::Instance,
@@ -75,6 +75,7 @@ pub async fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
         Arc::new(LocalZones::new(instance.path("zones"), Arc::clone(clock)));
     let (builder, base) = images::builder(instance, opening.runtime, environment.clone()).await?;
     let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
+    let external = ExternalBlocks::new(instance.path("blocks"), environment.clone());
     let context = CompileContext { base, platform, build_env: environment };
     let audit = AuditLog::new(Arc::clone(&store), Arc::clone(clock));
     let templates = Arc::new(TemplateService::new(Arc::clone(&store), Arc::clone(clock), audit));
@@ -85,6 +86,7 @@ pub async fn open(opening: Opening<'_>) -> Result<Arc<Services>, ServerError> {
         store,
         clock: Arc::clone(clock),
         builder,
+        external,
         context,
         starter_files,
         remains,
@@ -149,6 +151,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     pub clock: SharedClock,
     pub builder: Arc<dyn Builder>,
+    /// Executables of the administrator that are blocks.
+    pub external: ExternalBlocks,
     pub context: CompileContext,
     pub starter_files: Arc<dyn StarterFiles>,
     pub remains: Arc<dyn StudioRemains>,
@@ -178,7 +182,8 @@ pub fn services(parts: Parts) -> Arc<Services> {
     let (s, c, a) = with();
     let templates = Arc::new(TemplateService::new(s, c, a));
     let (s, c, a) = with();
-    let builds = BuildService::new(s, c, a, Arc::clone(&templates), builder, context);
+    let builds =
+        BuildService::new(s, c, a, Arc::clone(&templates), builder, parts.external, context);
     let tasks = TaskService::new(Arc::clone(&store), Arc::clone(&clock));
     let (s, c, a) = with();
     let studios = StudioService::new(

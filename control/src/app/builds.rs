@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{AppError, audit::AuditLog, templates::TemplateService};
 use crate::{
-    builder::Builder,
+    builder::{Builder, external::ExternalBlocks},
     clock::SharedClock,
     domain::{
         build::{Build, BuildState},
@@ -48,6 +48,7 @@ pub struct BuildService {
     audit: AuditLog,
     templates: Arc<TemplateService>,
     builder: Arc<dyn Builder>,
+    external: ExternalBlocks,
     context: CompileContext,
     live: Mutex<HashMap<BuildId, Live>>,
     queued: Notify,
@@ -60,10 +61,11 @@ impl BuildService {
         audit: AuditLog,
         templates: Arc<TemplateService>,
         builder: Arc<dyn Builder>,
+        external: ExternalBlocks,
         context: CompileContext,
     ) -> Arc<Self> {
         let (live, queued) = (Mutex::default(), Notify::new());
-        Arc::new(Self { store, clock, audit, templates, builder, context, live, queued })
+        Arc::new(Self { store, clock, audit, templates, builder, external, context, live, queued })
     }
 
     /// Queues a build of the template's newest version. A build of the same version that waits already is the answer.

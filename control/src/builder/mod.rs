@@ -4,6 +4,7 @@ pub mod base_image;
 pub mod buildah;
 #[cfg(test)]
 mod conformance;
+pub mod external;
 pub mod fake;
 pub mod layer;
 pub mod native;

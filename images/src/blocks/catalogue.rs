@@ -4,8 +4,8 @@ use schemars::{Schema, schema_for};
 use serde_json::json;
 
 use super::{
-    action, code_env, dockerfile, entrypoint, file_sync, gradio, jupyterlab, kubernetes, nginx,
-    rstudio, starter_files, streamlit, voila, vscode,
+    action, code_env, dockerfile, entrypoint, external, file_sync, gradio, jupyterlab, kubernetes,
+    nginx, rstudio, starter_files, streamlit, voila, vscode,
 };
 
 /// A kind of block, as administrators choose from.
@@ -25,7 +25,7 @@ pub const fn catalogue() -> &'static [BlockKind] {
     &KINDS
 }
 
-static KINDS: [BlockKind; 14] = [
+static KINDS: [BlockKind; 15] = [
     BlockKind {
         type_name: "jupyterlab",
         title: "JupyterLab",
@@ -123,5 +123,12 @@ static KINDS: [BlockKind; 14] = [
         description: "Probes, more ports, and parts of the pod's own description.",
         schema: || schema_for!(kubernetes::Kubernetes),
         example: || json!({}),
+    },
+    BlockKind {
+        type_name: "external",
+        title: "A block of your own",
+        description: "An executable of the administrator changes the template and what studios launch.",
+        schema: || schema_for!(external::External),
+        example: || json!({"name": "my-block"}),
     },
 ];

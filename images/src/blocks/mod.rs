@@ -6,6 +6,7 @@ mod check;
 mod code_env;
 mod dockerfile;
 mod entrypoint;
+mod external;
 mod file_sync;
 mod gradio;
 mod jupyterlab;
@@ -32,6 +33,7 @@ pub enum Block {
     CodeEnv(code_env::CodeEnv),
     Dockerfile(dockerfile::Dockerfile),
     Entrypoint(entrypoint::EntrypointBlock),
+    External(external::External),
     FileSync(file_sync::FileSync),
     Gradio(gradio::Gradio),
     #[serde(rename = "jupyterlab")]
@@ -66,6 +68,7 @@ impl Block {
             Self::CodeEnv(_) => "code_env",
             Self::Dockerfile(_) => "dockerfile",
             Self::Entrypoint(_) => "entrypoint",
+            Self::External(_) => "external",
             Self::FileSync(_) => "file_sync",
             Self::Gradio(_) => "gradio",
             Self::JupyterLab(_) => "jupyterlab",
@@ -85,6 +88,7 @@ impl Block {
             Self::CodeEnv(block) => block,
             Self::Dockerfile(block) => block,
             Self::Entrypoint(block) => block,
+            Self::External(block) => block,
             Self::FileSync(block) => block,
             Self::Gradio(block) => block,
             Self::JupyterLab(block) => block,

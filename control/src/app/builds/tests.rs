@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{BuildService, BuildUpdate};
 use crate::{
     app::{audit::AuditLog, templates::TemplateService, users::UserService},
-    builder::{BuildError, Builder, LogLine, LogSink, LogStream},
+    builder::{BuildError, Builder, LogLine, LogSink, LogStream, external::ExternalBlocks},
     clock::{SharedClock, SystemClock},
     domain::{
         build::{Build, BuildState, ImageRef},
@@ -133,7 +133,16 @@ impl Server {
         let context =
             CompileContext { base: "m".into(), platform: "p".into(), build_env: [].into() };
         let builder: Arc<dyn Builder> = Arc::clone(builder) as _;
-        BuildService::new(Arc::clone(store), clock, audit, Arc::clone(templates), builder, context)
+        let external = ExternalBlocks::new("/nowhere".into(), [].into());
+        BuildService::new(
+            Arc::clone(store),
+            clock,
+            audit,
+            Arc::clone(templates),
+            builder,
+            external,
+            context,
+        )
     }
 
     /// The program ends and starts again.

@@ -113,10 +113,13 @@ impl BuildService {
     ) -> Result<crate::domain::build::ImageRef, BuildFailure> {
         let version = self.templates.version(&build.template, build.template_version).await?;
         let resources = self.templates.resources_of(&version).await?;
-        let compiled = images::template::parse(&version.spec)
+        let mut spec = version.spec.clone();
+        let external = self.external.build_spec(&mut spec, writer, &stop).await?;
+        let compiled = images::template::parse(&spec)
             .and_then(|spec| images::compose::compile(&spec, &resources, &self.context))
             .map_err(BuildFailure::Template)?;
-        let launch = serde_json::to_value(&compiled.launch)
+        let launch = self.external.build_launch(&external, compiled.launch, writer, &stop).await?;
+        let launch = serde_json::to_value(&launch)
             .map_err(|error| AppError::internal("keeping the launch", error))?;
         let image = self.builder.build(&compiled.plan, build.no_cache, writer, stop).await?;
         self.store.put_launch(&build.id, &launch).await.map_err(AppError::from)?;

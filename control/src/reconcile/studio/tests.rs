@@ -323,6 +323,7 @@ impl Server {
             store,
             clock: Arc::new(SystemClock),
             builder,
+            external: crate::builder::external::ExternalBlocks::new("/nowhere".into(), [].into()),
             context,
             starter_files: starter,
             remains,
