@@ -82,7 +82,7 @@ test-kube: agent
 	    cargo test --workspace --locked --features suites/kube --test kube -- --test-threads=4
 	if [ -z "$$KUBECONFIG" ]; then ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
 	    python3 tests/cluster/suite.py $(NAME) "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
-	    cargo test --workspace --locked --features suites/kube --test kube_outage; fi
+	    cargo test --workspace --locked --features suites/kube --test kube_outage -- --test-threads=1; fi
 
 # Starts, commands and stops of a studio in a cluster, beside kubectl's; JSON below target/bench.
 bench-kube: agent

@@ -115,9 +115,11 @@ pub async fn runtime(
             let installation = instance.secret("installation.id")?;
             let installation = crate::auth::token::digest(&installation);
             let installation = data_encoding::HEXLOWER.encode(&installation).split_off(44);
+            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            let program = format!("{host}:{}", instance.path("").display());
             // What this machine needs to reach the world is not what the cluster's nodes need.
             let env = BTreeMap::new();
-            Ok(Arc::new(KubernetesRuntime::open(settings, installation, env).await?))
+            Ok(Arc::new(KubernetesRuntime::open(settings, installation, program, env).await?))
         }
     }
 }

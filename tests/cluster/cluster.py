@@ -3,6 +3,7 @@
 
     cluster.py up NAME      prints the path of its kubeconfig; again: the same cluster, with what was missing
     cluster.py down NAME    leaves nothing
+    cluster.py restart NAME PROGRAM   one of its programs, such as containerd, is ended and started again
     cluster.py registry NAME   prints the registry's address
     cluster.py build        makes all programs, and starts none
 """
@@ -14,6 +15,7 @@ import sys
 
 import addons
 import control_plane
+import daemons
 import network
 import node
 import pki
@@ -69,6 +71,10 @@ def main(words: list[str]) -> None:
         case ["down", name]:
             if layout := existing(name):
                 teardown.down(layout)
+        case ["restart", name, program]:
+            if layout := existing(name):
+                daemons.stop(layout, program)
+                up(name)
         case ["registry", name]:
             layout = existing(name)
             if layout is None:

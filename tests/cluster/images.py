@@ -17,7 +17,7 @@ COREDNS = "atelier.test/coredns:1"
 LOCAL_PATH = "atelier.test/local-path-provisioner:1"
 
 BUSYBOX_LINKS = (
-    "sh", "cat", "chmod", "dd", "echo", "find", "grep", "head", "httpd", "id", "ls", "mkdir", "mv", "nslookup", "ps", "rm", "sed", "seq",
+    "sh", "cat", "chmod", "date", "dd", "echo", "find", "grep", "head", "httpd", "id", "ls", "mkdir", "mv", "nslookup", "ps", "rm", "sed", "seq",
     "sha256sum", "sleep", "sort", "tail", "touch", "true", "wc", "wget",
 )
 

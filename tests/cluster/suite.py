@@ -33,6 +33,7 @@ def environment(name: str, agent: Path) -> dict[str, str]:
             "ATELIER_KUBECTL": str(lies.path("kubectl")),
             "ATELIER_TEST_ADDRESS": lies.host,
             "ATELIER_TEST_SERVICE_ACCOUNTS_KEY": str(lies.path("pki", "service-accounts.key")),
+            "ATELIER_TEST_CLUSTER": name,
             "ATELIER_TEST_API_SERVER_PID": lies.path("run", "apiserver.pid").read_text().split()[0],
         }
     shell = images.busybox(images.busybox_program())

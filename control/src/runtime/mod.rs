@@ -111,6 +111,11 @@ pub trait Runtime: Send + Sync {
         keep_files: bool,
     ) -> Result<(), RuntimeError>;
 
+    /// Whether what a studio wrote outlives its pod, however that ends: its next pod has it then, and copies would be second ones.
+    fn keeps_files(&self) -> bool {
+        true
+    }
+
     /// Every pod of this installation, also those that the store no longer knows.
     async fn list_studios(&self) -> Result<Vec<(StudioId, PodState)>, RuntimeError>;
 

@@ -1,6 +1,9 @@
 //! The cluster as `kubectl` sees it: what the program left there, and what goes wrong in it.
 
-use std::process::{Command, Output};
+use std::{
+    io::Write as _,
+    process::{Command, Output},
+};
 
 use serde_json::Value;
 
@@ -38,6 +41,13 @@ impl Namespace {
         let said = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "kubectl {words:?}: {said}");
         String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// Makes an object.
+    pub fn apply(&self, object: &Value) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(object.to_string().as_bytes()).unwrap();
+        self.kubectl(&["apply", "-f", file.path().to_str().unwrap()]);
     }
 
     /// All objects of a kind that the program made.

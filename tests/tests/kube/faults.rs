@@ -5,7 +5,10 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::instance::{Instance, blocks};
+use crate::{
+    instance::{Instance, blocks},
+    link::Link,
+};
 
 /// After how many milliseconds of a start or a stop the program is killed.
 const MOMENTS: [u64; 5] = [50, 300, 900, 1800, 3500];
@@ -65,6 +68,27 @@ async fn a_running_studio_never_notices_that_the_program_is_killed() {
 }
 
 #[tokio::test]
+async fn of_two_programs_by_mistake_one_acts_and_the_other_takes_over_when_it_is_gone() {
+    let mut first = Instance::new().await;
+    first.bring("start").await;
+    // Somebody starts a second one on a copy of its data.
+    let second = first.copy().await;
+    second.call(Method::POST, &second.at("/stop"), None).await;
+    second.until_logged("another program acts for this installation").await;
+    assert_eq!(first.get(&first.at("")).await["state"], "RUNNING");
+    assert_eq!(first.exec("echo here").await.0, "here\n");
+    first.bring("stop").await;
+    first.until_gone().await;
+    first.kill();
+    // The stop is still wanted; it comes to its end once the Lease is over.
+    second.until(&second.at(""), |studio| studio["state"] == "STOPPED").await;
+    second.bring("start").await;
+    assert_eq!(second.exec("echo here").await.0, "here\n");
+    second.bring("stop").await;
+    second.until_gone().await;
+}
+
+#[tokio::test]
 async fn files_of_an_evicted_pod_are_brought_back() {
     let instance = Instance::new().await;
     instance.bring("start").await;
@@ -76,6 +100,49 @@ async fn files_of_an_evicted_pod_are_brought_back() {
     let failure = studio["failure"].as_str().unwrap();
     assert!(failure.contains("evicted") || failure.contains("exit code 0"), "{failure}");
     assert_eq!(instance.zone_text("work.txt").await.as_deref(), Some("of the evicted"));
+    instance.until_gone().await;
+}
+
+/// Work of one second, which is named by when it was done.
+const WORK: &str = "i=0; while :; do i=$((i+1)); date +%s >> code_studio-versioned/log.txt; \
+    echo $i > code_studio-versioned/new-$((i%5)).txt; sleep 1; done";
+
+#[tokio::test]
+async fn at_most_five_seconds_of_work_are_lost_with_a_pod() {
+    let link = Link::new().await;
+    let instance = Instance::behind(&link, blocks()).await;
+    instance.bring("start").await;
+    instance.write("log.txt", "").await;
+    instance.exec("head -c 3000000 /dev/urandom > code_studio-versioned/data.bin").await;
+    instance.synchronise(json!({})).await;
+    let body = json!({"command": ["sh", "-c", WORK]});
+    instance.call(Method::POST, &instance.at("/sessions"), Some(body)).await;
+    let sum = instance
+        .exec("cd code_studio-versioned; printf X | dd of=data.bin bs=1 seek=1000000 conv=notrunc; sha256sum < data.bin; mkdir -p deep/er; echo kept > deep/er/x")
+        .await
+        .0;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let pod = instance.namespace.pod();
+    let last: u64 =
+        instance.exec("tail -n 1 code_studio-versioned/log.txt").await.0.trim().parse().unwrap();
+    // The pod is gone from one moment to the next, as with its node: its agent can't save anything any more.
+    link.cut();
+    instance.namespace.kubectl(&["delete", "pod", &pod, "--force", "--grace-period=0"]);
+    let studio = instance.until(&instance.at(""), |studio| studio["state"] == "STOPPED").await;
+    assert!(studio["failure"].as_str().unwrap().contains("come with the next start"), "{studio}");
+    link.mend();
+    assert_eq!(instance.zone_text("log.txt").await.unwrap(), "", "the zone is not touched");
+    instance.bring("start").await;
+    let log = instance.zone_text("log.txt").await.unwrap();
+    let kept: u64 = log.trim().lines().last().unwrap().parse().unwrap();
+    println!("{} s of work lost", last - kept);
+    assert!(last - kept <= 5, "{last} was the last, {kept} is there");
+    assert_eq!(instance.zone_text("deep/er/x").await.unwrap(), "kept\n");
+    assert!(instance.zone_text("new-1.txt").await.is_some());
+    let there =
+        instance.exec("cd code_studio-versioned; sha256sum < data.bin; cat deep/er/x").await.0;
+    assert_eq!(there, format!("{sum}kept\n"));
+    instance.bring("stop").await;
     instance.until_gone().await;
 }
 

@@ -12,7 +12,11 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::cluster::{Namespace, setting};
+use crate::{
+    cluster::{Namespace, setting},
+    events::Events,
+    link::Link,
+};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -28,6 +32,8 @@ pub struct Instance {
     pub template: String,
     /// Where images come from: arguments of the program.
     images: Vec<String>,
+    /// What agents dial.
+    agents_address: String,
     pub namespace: Namespace,
 }
 
@@ -54,6 +60,15 @@ impl Instance {
         Self::of_image(&setting("ATELIER_TEST_IMAGE"), blocks, settings).await
     }
 
+    /// Agents come over a network that can be cut.
+    pub async fn behind(link: &Link, blocks: Value) -> Self {
+        let images = vec!["--image".to_owned(), setting("ATELIER_TEST_IMAGE")];
+        let instance = Self::reached_at(&link.address, images, blocks, json!({})).await;
+        let port = fs::read_to_string(instance.path("data/agents.port")).unwrap();
+        link.lead_to(port.trim().parse().unwrap());
+        instance
+    }
+
     /// Studios run in this image, as it is.
     pub async fn of_image(image: &str, blocks: Value, settings: Value) -> Self {
         Self::of_images(vec!["--image".to_owned(), image.to_owned()], blocks, settings).await
@@ -72,7 +87,16 @@ impl Instance {
         Self::of_images(images, blocks, json!({})).await
     }
 
-    async fn of_images(images: Vec<String>, blocks: Value, mut settings: Value) -> Self {
+    async fn of_images(images: Vec<String>, blocks: Value, settings: Value) -> Self {
+        Self::reached_at(&setting("ATELIER_TEST_ADDRESS"), images, blocks, settings).await
+    }
+
+    async fn reached_at(
+        address: &str,
+        images: Vec<String>,
+        blocks: Value,
+        mut settings: Value,
+    ) -> Self {
         // An error says only that an earlier test has done it.
         drop(rustls::crypto::ring::default_provider().install_default());
         let (folder, namespace) = (tempfile::tempdir().unwrap(), Namespace::new());
@@ -88,6 +112,7 @@ impl Instance {
             studio: String::new(),
             template: String::new(),
             images,
+            agents_address: address.to_owned(),
             namespace,
         };
         instance.start().await;
@@ -98,10 +123,49 @@ impl Instance {
         let id = template["id"].as_str().unwrap();
         instance.build(id).await;
         id.clone_into(&mut instance.template);
-        let studio = json!({"name": "lab", "template": id});
-        let studio = instance.call(Method::POST, "/projects/DEMO/studios", Some(studio)).await;
-        studio["id"].as_str().unwrap().clone_into(&mut instance.studio);
+        instance.new_studio("lab").await;
         instance
+    }
+
+    /// Makes another studio of the template, and turns to it.
+    pub async fn new_studio(&mut self, name: &str) {
+        let studio = json!({"name": name, "template": self.template});
+        let studio = self.call(Method::POST, "/projects/DEMO/studios", Some(studio)).await;
+        studio["id"].as_str().unwrap().clone_into(&mut self.studio);
+    }
+
+    /// Another program in the same namespace, on a copy of this one's data as it is now.
+    pub async fn copy(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["data", "kubernetes.yaml"] {
+            let mut copy = Command::new("cp");
+            copy.arg("-a").arg(self.path(name)).arg(folder.path());
+            assert!(copy.status().unwrap().success());
+        }
+        let mut copy = Self {
+            folder,
+            child: None,
+            http: self.http.clone(),
+            url: String::new(),
+            apps_url: String::new(),
+            key: String::new(),
+            studio: self.studio.clone(),
+            template: self.template.clone(),
+            images: self.images.clone(),
+            agents_address: self.agents_address.clone(),
+            namespace: Namespace { name: self.namespace.name.clone() },
+        };
+        copy.start().await;
+        copy
+    }
+
+    /// Waits until the program's log has these words.
+    pub async fn until_logged(&self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(words) {
+            assert!(Instant::now() < deadline, "{words:?} is not in {}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -116,7 +180,7 @@ impl Instance {
             fs::OpenOptions::new().create(true).append(true).open(self.path("server.log")).unwrap();
         let mut command = Command::new(setting("ATELIER_BINARY"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--listen-agents", "0.0.0.0:0"]);
-        command.args(["--agents-address", &setting("ATELIER_TEST_ADDRESS")]);
+        command.args(["--agents-address", &self.agents_address]);
         command.args(["--runtime", "kubernetes"]).args(&self.images);
         command.arg("--kubernetes").arg(self.path("kubernetes.yaml"));
         command.arg("--data").arg(self.path("data")).arg("--ready-file").arg(&ready);
@@ -232,6 +296,23 @@ impl Instance {
         let url = format!("{}/api/v1{}", self.url, self.zone(&format!("/content?path={path}")));
         let answer = self.http.get(url).bearer_auth(&self.key).send().await.unwrap();
         if answer.status().is_success() { Some(answer.text().await.unwrap()) } else { None }
+    }
+
+    pub async fn zone_bytes(&self, path: &str) -> Option<Vec<u8>> {
+        let url = format!("{}/api/v1{}", self.url, self.zone(&format!("/content?path={path}")));
+        let answer = self.http.get(url).bearer_auth(&self.key).send().await.unwrap();
+        if answer.status().is_success() {
+            Some(answer.bytes().await.unwrap().to_vec())
+        } else {
+            None
+        }
+    }
+
+    /// Server-sent events; `None` where they are refused.
+    pub async fn stream(&self, path: &str) -> Option<Events> {
+        let url = format!("{}/api/v1{path}", self.url);
+        let answer = self.http.get(url).bearer_auth(&self.key).send().await.unwrap();
+        answer.status().is_success().then(|| Events::new(answer))
     }
 
     pub async fn put_zone_text(&self, path: &str, text: &str) {

@@ -20,10 +20,14 @@
 )]
 
 mod cluster;
+mod events;
 mod failures;
 mod faults;
 mod identity;
 mod images;
 mod impostor;
 mod instance;
+mod link;
 mod main_job;
+mod network;
+mod volumes;

@@ -12,11 +12,16 @@
 
 #[path = "../kube/cluster.rs"]
 mod cluster;
+#[path = "../kube/events.rs"]
+mod events;
 mod expired;
 #[path = "../kube/impostor.rs"]
 mod impostor;
 #[path = "../kube/instance.rs"]
 mod instance;
+#[path = "../kube/link.rs"]
+mod link;
+mod node;
 
 use std::{process::Command, time::Duration};
 

@@ -129,6 +129,36 @@ impl Cluster {
         once(what, SHORT, self.api::<K>().get_opt(name)).await
     }
 
+    /// Makes an object, or replaces the version of it that it names; `false`: somebody else was first.
+    pub(super) async fn put_once<K>(
+        &self,
+        what: &'static str,
+        name: &str,
+        object: &Value,
+        new: bool,
+    ) -> Result<bool, RuntimeError>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
+        K::DynamicType: Default,
+    {
+        let object: K = serde_json::from_value(object.clone())
+            .map_err(|error| RuntimeError::Unavailable { what, source: Box::new(error) })?;
+        let (api, parameters) = (self.api::<K>(), PostParams::default());
+        let put = async {
+            let done = if new {
+                api.create(&parameters, &object).await
+            } else {
+                api.replace(name, &parameters, &object).await
+            };
+            match done {
+                Ok(_) => Ok(true),
+                Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        once(what, SHORT, put).await
+    }
+
     /// Sets one annotation.
     pub(super) async fn annotate<K>(
         &self,

@@ -14,6 +14,7 @@
 mod cluster;
 mod explain;
 mod identity;
+mod lease;
 mod merge;
 mod names;
 mod objects;
@@ -30,10 +31,10 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{cluster::Cluster, objects::Context, watch::Watched};
+use self::{cluster::Cluster, lease::Leadership, objects::Context, watch::Watched};
 pub use self::{
     cluster::ClusterError,
-    settings::{Identity, KubernetesSettings, SettingsError, Workspace},
+    settings::{ExistingVolume, Identity, KubernetesSettings, SettingsError, Workspace},
 };
 use super::{Attested, Placement, PodSpec, PodState, Runtime, RuntimeError};
 use crate::domain::ids::StudioId;
@@ -46,6 +47,7 @@ pub struct KubernetesRuntime {
     cluster: Cluster,
     context: Context,
     watched: Watched,
+    leadership: Leadership,
     /// Whether the cluster says who agents are; not known before it was asked.
     attests: OnceCell<bool>,
     changed: Mutex<mpsc::Receiver<StudioId>>,
@@ -55,10 +57,12 @@ pub struct KubernetesRuntime {
 
 impl KubernetesRuntime {
     /// Opens the driver. A cluster that is away now is no error: it is asked when it is needed. `installation` tells this
-    /// control plane's studios from those of others in the namespace; `env` is for everything in studios.
+    /// control plane's studios from those of others in the namespace; `program` this one from others that have the same
+    /// installation by mistake; `env` is for everything in studios.
     pub async fn open(
         settings: KubernetesSettings,
         installation: String,
+        program: String,
         env: BTreeMap<String, String>,
     ) -> Result<Self, ClusterError> {
         let cluster =
@@ -66,10 +70,11 @@ impl KubernetesRuntime {
         let (changes, changed) = mpsc::channel(CHANGES);
         let (watchers, closed) = (TaskTracker::new(), CancellationToken::new());
         let watched = Watched::begin(&cluster, &installation, changes, &watchers, &closed);
+        let leadership = Leadership::begin(&cluster, &installation, program, &watchers, &closed);
         let namespace = cluster.namespace.clone();
         let context = Context { installation, namespace, settings, env };
         let (attests, changed) = (OnceCell::new(), Mutex::new(changed));
-        Ok(Self { cluster, context, watched, attests, changed, watchers, closed })
+        Ok(Self { cluster, context, watched, leadership, attests, changed, watchers, closed })
     }
 
     fn direct(&self) -> bool {
@@ -90,6 +95,7 @@ impl Runtime for KubernetesRuntime {
 
     async fn ensure_studio(&self, spec: &PodSpec) -> Result<Placement, RuntimeError> {
         self.watched.ready().await?;
+        self.leadership.held().await?;
         start::run(self, spec).await
     }
 
@@ -105,7 +111,15 @@ impl Runtime for KubernetesRuntime {
         keep_files: bool,
     ) -> Result<(), RuntimeError> {
         self.watched.ready().await?;
+        self.leadership.held().await?;
         remove::run(self, studio, grace, keep_files).await
+    }
+
+    fn keeps_files(&self) -> bool {
+        match self.context.settings.workspace {
+            Workspace::Claim { .. } => true,
+            Workspace::Empty {} => false,
+        }
     }
 
     async fn list_studios(&self) -> Result<Vec<(StudioId, PodState)>, RuntimeError> {

@@ -9,7 +9,7 @@ use super::{
     identity,
     names::{self, CONTAINER},
     objects::Context,
-    settings::Workspace,
+    settings::{ExistingVolume, Workspace},
 };
 use crate::runtime::PodSpec;
 
@@ -53,6 +53,10 @@ pub(super) fn template(context: &Context, spec: &PodSpec) -> Value {
     let pull_secrets: Vec<Value> =
         settings.image_pull_secrets.iter().map(|name| json!({"name": name})).collect();
     let mut volumes = vec![files(context, spec), json!({"name": SCRATCH, "emptyDir": {}})];
+    volumes.extend(settings.volumes.iter().map(|volume| {
+        let claim = json!({"claimName": volume.claim, "readOnly": volume.read_only});
+        json!({"name": existing(volume), "persistentVolumeClaim": claim})
+    }));
     if spec.attested {
         volumes.push(identity::volume(&context.installation));
     }
@@ -115,6 +119,10 @@ fn container(context: &Context, spec: &PodSpec) -> Value {
         .iter()
         .map(|(volume, folder, at)| json!({"name": volume, "subPath": folder, "mountPath": at}))
         .collect();
+    mounts.extend(settings.volumes.iter().map(|volume| {
+        let at = format!("/{}", volume.name);
+        json!({"name": existing(volume), "mountPath": at, "readOnly": volume.read_only})
+    }));
     if spec.attested {
         env.push(identity::env());
         mounts.push(identity::mount());
@@ -135,6 +143,11 @@ fn container(context: &Context, spec: &PodSpec) -> Value {
         },
         "volumeMounts": mounts,
     })
+}
+
+/// Another name than those of the pod's own volumes.
+fn existing(volume: &ExistingVolume) -> String {
+    format!("existing-{}", volume.name)
 }
 
 fn files(context: &Context, spec: &PodSpec) -> Value {

@@ -24,6 +24,8 @@ pub struct KubernetesSettings {
     pub node_selector: BTreeMap<String, String>,
     /// As in a pod.
     pub tolerations: Vec<Value>,
+    /// Volumes that exist, for every studio.
+    pub volumes: Vec<ExistingVolume>,
     /// Laid over every pod by strategic merge: `metadata` and `spec` as in a pod.
     pub pod: Value,
     /// Names of secrets in the namespace.
@@ -51,6 +53,49 @@ pub enum Workspace {
     },
 }
 
+/// A volume with data of its own, which is neither made nor removed: seen as `/<name>`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "NewVolume")]
+pub struct ExistingVolume {
+    pub name: String,
+    /// Of the claim in the namespace.
+    pub claim: String,
+    pub read_only: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewVolume {
+    name: String,
+    claim: String,
+    #[serde(default)]
+    read_only: bool,
+}
+
+/// Folders of an image that nothing may hide.
+const TAKEN: &[&str] = &[
+    "bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "opt", "proc", "root", "run",
+    "sbin", "sys", "tmp", "usr", "var",
+];
+
+impl TryFrom<NewVolume> for ExistingVolume {
+    type Error = String;
+
+    fn try_from(volume: NewVolume) -> Result<Self, String> {
+        let NewVolume { name, claim, read_only } = volume;
+        let good = (1..=40).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !name.starts_with('-')
+            && !name.ends_with('-');
+        if !good || TAKEN.contains(&name.as_str()) {
+            return Err(format!(
+                "{name:?} is no name for a volume: at most 40 lower-case letters, digits and dashes, and no folder that images have"
+            ));
+        }
+        Ok(Self { name, claim, read_only })
+    }
+}
+
 /// How agents show who they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,6 +121,7 @@ impl Default for KubernetesSettings {
             limits: BTreeMap::new(),
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
+            volumes: Vec::new(),
             pod: Value::Null,
             image_pull_secrets: Vec::new(),
             direct_from: None,
@@ -124,6 +170,18 @@ mod tests {
         );
         let wrong = serde_norway::from_str::<KubernetesSettings>("namespce: x").unwrap_err();
         assert!(wrong.to_string().contains("namespce"), "{wrong}");
+    }
+
+    #[test]
+    fn a_volume_that_exists_hides_nothing_of_the_image() {
+        let read = |text: &str| serde_norway::from_str::<KubernetesSettings>(text);
+        let settings = read("volumes: [{name: data, claim: shared, read_only: true}]").unwrap();
+        let volume =
+            ExistingVolume { name: "data".into(), claim: "shared".into(), read_only: true };
+        assert_eq!(settings.volumes, [volume]);
+        for name in ["etc", "home", "../x", "A", "-a", ""] {
+            read(&format!("volumes: [{{name: '{name}', claim: c}}]")).unwrap_err();
+        }
     }
 
     #[test]
