@@ -168,7 +168,7 @@ impl Server {
         hub.trust(Arc::clone(&runtime));
         services.users.ensure_first_administrator(&login()).await?;
         services.sync.end_abandoned_tasks().await?;
-        tasks.spawn(Arc::clone(&services.sync).fulfil_wishes(wishes));
+        synchronise(&services, wishes, runtime.as_ref());
         let listening = Arc::clone(&hub);
         tasks.spawn(async move { listening.listen(agents_listener).await });
 
@@ -285,6 +285,18 @@ impl Server {
         at_once.cancel();
         self.runtime.close(at_once).await;
         self.services.store.close().await;
+    }
+}
+
+/// What agents ask for, and copies of what could be lost with their pods, until the end.
+fn synchronise(
+    services: &Arc<Services>,
+    wishes: tokio::sync::mpsc::Receiver<crate::app::agent_calls::SyncWish>,
+    runtime: &dyn Runtime,
+) {
+    services.tracker.spawn(Arc::clone(&services.sync).fulfil_wishes(wishes));
+    if !runtime.keeps_files() {
+        services.tracker.spawn(Arc::clone(&services.sync).keep_shadows());
     }
 }
 

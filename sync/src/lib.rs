@@ -46,6 +46,7 @@ mod plan;
 mod reconcile;
 mod request;
 mod server;
+pub mod shadow;
 mod side;
 mod state;
 mod studio;

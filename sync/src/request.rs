@@ -1,6 +1,6 @@
 //! What a run is asked to do.
 
-use crate::{ConflictToken, RelPath};
+use crate::{ConflictToken, RelPath, shadow::Shadow};
 
 /// Which side's changes move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,4 +64,6 @@ pub struct Request {
     pub resolutions: Vec<Resolution>,
     /// The studio's contents of these, each at most [`FETCH_LIMIT_BYTES`](crate::FETCH_LIMIT_BYTES), such as for a diff.
     pub fetch: Vec<RelPath>,
+    /// Where to keep what the studio has and the server lacks, with [`Direction::Check`].
+    pub shadow: Option<Shadow>,
 }

@@ -58,7 +58,7 @@ pub struct FileProgress {
     pub bytes: u64,
 }
 
-pub use crate::domain::sync::FinalSync;
+pub use crate::domain::sync::{FinalSync, Recovered};
 
 /// A studio's files between its zones and its agent.
 #[async_trait]
@@ -72,6 +72,12 @@ pub trait FileSync: Send + Sync {
         studio: &Studio,
         progress: watch::Sender<FileProgress>,
     ) -> Result<(), AppError>;
+
+    /// What incarnations that were lost had and the zones lack comes into the zones, from their shadow copies.
+    async fn recover(&self, studio: &Studio) -> Result<Recovered, AppError>;
+
+    /// How many files of the studio's last incarnation have shadow copies that its zones lack.
+    async fn shadowed(&self, studio: &Studio) -> Result<u64, AppError>;
 
     /// Whether the agent's last final synchronisation in this epoch brought everything back; `None`: there was none.
     async fn final_result(&self, studio: &StudioId, epoch: u64) -> Option<FinalSync>;

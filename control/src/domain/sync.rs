@@ -14,6 +14,16 @@ pub struct FinalSync {
     pub kept_both: u32,
 }
 
+/// What came back of pods that were lost.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovered {
+    pub files: u64,
+    /// Of these, beside what the zone has otherwise by now.
+    pub beside: u64,
+    /// What could not be brought back, with the reason.
+    pub missing: Vec<String>,
+}
+
 /// Which side's changes move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -6,6 +6,7 @@ mod listing;
 mod pull;
 mod push;
 mod report;
+mod shadow;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -210,6 +211,7 @@ impl Run<'_> {
         self.fetch_asked(pipe)?;
         if self.request.direction == Direction::Check {
             self.report_planned(&plan);
+            self.keep_shadow(pipe)?;
             return pipe.send(Body::Done(pb::Done {}));
         }
         let mut applier = Applier::new(self.here, label);

@@ -26,14 +26,18 @@ const ASKED_AT_ONCE: usize = 256;
 const REQUESTS_AHEAD: usize = 2;
 
 /// Requests for the contents of a list of operations.
-struct Asker<'a> {
+pub(super) struct Asker<'a> {
     wanted: Vec<(&'a RelPath, Option<Digest>)>,
     asked: usize,
 }
 
-impl Asker<'_> {
+impl<'a> Asker<'a> {
+    pub(super) const fn new(wanted: Vec<(&'a RelPath, Option<Digest>)>) -> Self {
+        Self { wanted, asked: 0 }
+    }
+
     /// Keeps requests ahead of what has come.
-    fn ask(&mut self, came: usize, pipe: &mut Pipe<'_>) -> Result<(), Error> {
+    pub(super) fn ask(&mut self, came: usize, pipe: &mut Pipe<'_>) -> Result<(), Error> {
         while self.asked < self.wanted.len()
             && self.asked < came + ASKED_AT_ONCE * (REQUESTS_AHEAD - 1) + 1
         {
@@ -128,7 +132,7 @@ impl Run<'_> {
                 _ => None,
             })
             .collect();
-        let mut asker = Asker { wanted, asked: 0 };
+        let mut asker = Asker::new(wanted);
         let mut steps = StepReader::default();
         let (mut came, mut begun) = (0, 0);
         // Contents that have to come once more, whole.
@@ -260,7 +264,7 @@ impl Run<'_> {
     }
 
     /// What the server has at a path and both remember, so that a delta can be made against it.
-    fn basis_of(&self, path: &RelPath) -> Option<Digest> {
+    pub(super) fn basis_of(&self, path: &RelPath) -> Option<Digest> {
         let here = self.server.get(path)?;
         if self.base.get(path)? == here { here.digest() } else { None }
     }

@@ -16,7 +16,7 @@ use crate::{
         ids::{Login, StudioId},
         launch::Mount,
         studio::Studio,
-        sync::OpenIssues,
+        sync::{OpenIssues, Recovered},
         zone_files::Author,
     },
 };
@@ -64,6 +64,14 @@ impl FileSync for Arc<SyncService> {
             self.keep_open_issues(studio, mount, &outcome).await?;
         }
         Ok(())
+    }
+
+    async fn recover(&self, studio: &Studio) -> Result<Recovered, AppError> {
+        self.recover_all(studio).await
+    }
+
+    async fn shadowed(&self, studio: &Studio) -> Result<u64, AppError> {
+        self.count_shadowed(studio).await
     }
 
     async fn final_result(&self, studio: &StudioId, epoch: u64) -> Option<FinalSync> {

@@ -12,8 +12,10 @@ mod ask;
 mod compare;
 mod incarnation;
 mod link;
+mod recover;
 mod report;
 mod run;
+mod shadow;
 mod wishes;
 
 use std::{
@@ -36,6 +38,8 @@ pub struct SyncService {
     agents: Arc<dyn SyncCalls>,
     /// One synchronisation of a studio at a time.
     busy: Mutex<HashMap<StudioId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Looks for shadow copies that are under way; they end where somebody wants to synchronise.
+    looks: Mutex<HashMap<StudioId, sync::CancelFlag>>,
     /// Conflicts that were kept as two files before a studio's entrypoints ended, by incarnation.
     kept_before: Mutex<HashMap<StudioId, (u64, u32)>>,
     tracker: TaskTracker,
@@ -58,7 +62,7 @@ pub struct SyncParts {
 impl SyncService {
     pub fn new(parts: SyncParts) -> Arc<Self> {
         let SyncParts { store, audit, studios, tasks, zones, agents, tracker, shutdown } = parts;
-        let (busy, kept_before) = (Mutex::default(), Mutex::default());
+        let (busy, looks, kept_before) = (Mutex::default(), Mutex::default(), Mutex::default());
         Arc::new(Self {
             store,
             audit,
@@ -67,13 +71,26 @@ impl SyncService {
             zones,
             agents,
             busy,
+            looks,
             kept_before,
             tracker,
             shutdown,
         })
     }
 
+    /// Whoever holds it synchronises the studio. What only looks at it ends.
     fn turn(&self, studio: &StudioId) -> Arc<tokio::sync::Mutex<()>> {
+        if let Some(look) = self.looks().get(studio) {
+            look.cancel();
+        }
+        self.turn_of(studio)
+    }
+
+    fn looks(&self) -> std::sync::MutexGuard<'_, HashMap<StudioId, sync::CancelFlag>> {
+        self.looks.lock().expect("nobody panics while they hold this")
+    }
+
+    fn turn_of(&self, studio: &StudioId) -> Arc<tokio::sync::Mutex<()>> {
         let mut busy = self.busy.lock().expect("nobody panics while they hold this");
         busy.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(busy.entry(studio.clone()).or_default())

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use sync::{CancelFlag, Context, Exclusions, Outcome, Progress, Request, ServerSide};
+use sync::{CancelFlag, Context, Direction, Exclusions, Outcome, Progress, Request, ServerSide};
 use tokio::sync::watch;
 
 use super::{SyncService, link::AgentLink};
@@ -71,19 +71,53 @@ impl SyncService {
         progress: watch::Sender<Progress>,
         cancel: CancelFlag,
     ) -> Result<MountRun, AppError> {
+        let guard = self.zones.lock(&mount.zone).await?;
+        let side = self.side_of(studio, mount).await?;
+        let takes = matches!(request.direction, Direction::Both | Direction::ToServer);
+        let outcome = self.engine(studio, mount, side, request, progress, cancel).await?;
+        let whole = |outcome: &Outcome| {
+            let (conflicts, questions) = (&outcome.conflicts, &outcome.questions);
+            let all = outcome.skipped.iter().all(|skipped| skipped.special);
+            takes && all && conflicts.is_empty() && questions.is_empty()
+        };
+        if outcome.as_ref().is_ok_and(whole) {
+            self.forget_shadow(studio, mount).await?;
+        }
+        let subject = format!("Synchronise from studio {}", studio.name);
+        let commit = self.zones.commit(&guard, &mount.zone, author, &subject).await?;
+        Ok(MountRun { outcome, commit })
+    }
+
+    /// The zone's end of a run.
+    pub(super) async fn side_of(
+        &self,
+        studio: &Studio,
+        mount: &Mount,
+    ) -> Result<ServerSide, AppError> {
         let exclusions = Exclusions::parse(mount.exclusions.iter().map(String::as_str))
             .map_err(|error| AppError::invalid("exclusions", error.to_string()))?;
-        let guard = self.zones.lock(&mount.zone).await?;
         let folders = self.zones.folders(&mount.zone).await?;
         let mount_name = blake3::hash(mount.id.as_bytes()).to_hex();
-        let side = ServerSide {
+        Ok(ServerSide {
             root: part(folders.root, &mount.sub_folder)?,
             state_dir: folders.state.join(studio.id.as_str()).join(mount_name.as_str()),
             trash: folders.trash,
             one_way: mount.one_way,
             exclusions,
             studio_label: studio.name.clone(),
-        };
+        })
+    }
+
+    /// One run of the engine with the studio's agent. The caller has the studio's turn.
+    pub(super) async fn engine(
+        &self,
+        studio: &Studio,
+        mount: &Mount,
+        side: ServerSide,
+        request: Request,
+        progress: watch::Sender<Progress>,
+        cancel: CancelFlag,
+    ) -> Result<Result<Outcome, sync::Error>, AppError> {
         let run_id = format!("{}-{}-{}", studio.id, studio.epoch, mount.id);
         let pipe = self.agents.exchange(&studio.id, &mount.id, &run_id).await?;
         let context = Context { cancel, ..Context::system() };
@@ -95,11 +129,7 @@ impl SyncService {
             };
             sync::run(&side, &request, &mut link, &context, &mut told)
         });
-        let outcome =
-            outcome.await.map_err(|error| AppError::internal("the synchronisation", error))?;
-        let subject = format!("Synchronise from studio {}", studio.name);
-        let commit = self.zones.commit(&guard, &mount.zone, author, &subject).await?;
-        Ok(MountRun { outcome, commit })
+        outcome.await.map_err(|error| AppError::internal("the synchronisation", error))
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{JobError, StudioReconciler, browser_path, chain, progress::told, stop};
 use crate::{
     app::{
-        ports::FileProgress,
+        ports::{FileProgress, Recovered},
         tasks::{Ending, TaskHandle},
     },
     domain::{
@@ -114,7 +114,9 @@ impl Start<'_> {
         self.step(StartStep::Files, async {
             self.reconciler.files.declare_mounts(studio, &launch.mounts).await?;
             agents.launch(&studio.id, &launch).await?;
-            self.fill(studio).await
+            let back = self.recover(studio).await?;
+            let ((), filled) = self.fill(studio).await?;
+            Ok(((), format!("{filled}{back}")))
         })
         .await?;
         self.step(StartStep::Entrypoints, async {
@@ -297,6 +299,27 @@ impl Start<'_> {
                 studio.owner, studio.project
             ))
         })
+    }
+
+    /// What earlier pods had that were lost with their files; answers what is to be told of it.
+    async fn recover(&self, studio: &Studio) -> Result<String, JobError> {
+        if self.reconciler.runtime.keeps_files() {
+            return Ok(String::new());
+        }
+        let back = self.reconciler.files.recover(studio).await?;
+        let of_lost = match back {
+            Recovered { files: 0, .. } => String::new(),
+            Recovered { files, beside: 0, .. } => {
+                format!("; {files} files of a pod that was lost are back")
+            }
+            Recovered { files, beside, .. } => format!(
+                "; {files} files of a pod that was lost are back, {beside} of them beside newer ones"
+            ),
+        };
+        let missing = back.missing.join(", ");
+        let told =
+            if missing.is_empty() { of_lost } else { format!("{of_lost}; not back: {missing}") };
+        Ok(told)
     }
 
     /// Server → studio, with progress while files move.

@@ -16,7 +16,7 @@ use super::{LaunchContext, Limits, StudioReconciler};
 use crate::{
     app::{
         AppError,
-        ports::{Agents, FileProgress, FileSync, FinalSync},
+        ports::{Agents, FileProgress, FileSync, FinalSync, Recovered},
         secrets::StudioSecrets,
         services::Services,
         studios::{StarterFiles, StudioRemains},
@@ -255,6 +255,12 @@ impl FileSync for Machine {
     async fn fill(&self, _: &Studio, _: watch::Sender<FileProgress>) -> Result<(), AppError> {
         self.note("fill");
         Ok(())
+    }
+    async fn recover(&self, _: &Studio) -> Result<Recovered, AppError> {
+        panic!("this runtime keeps files")
+    }
+    async fn shadowed(&self, _: &Studio) -> Result<u64, AppError> {
+        panic!("this runtime keeps files")
     }
     async fn final_result(&self, studio: &StudioId, epoch: u64) -> Option<FinalSync> {
         self.finals
