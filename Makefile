@@ -15,7 +15,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium docker-registry:docker-registry skopeo:skopeo busybox-static:busybox buildah:buildah debootstrap:debootstrap
 
-.PHONY: test-cluster test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-images test-images lint fmt deny
+.PHONY: test-cluster test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-images test-images test-ide lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -57,8 +57,16 @@ test: setup lint web-test
 # The main job as a person does it, in the system's Chromium.
 test-browser: web agent tests/browser/node_modules
 	cargo build --locked -p control
-	cd tests/browser && ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
-	    ATELIER_AGENT_BINARY="$(abspath $(CARGO_TARGET_DIR))/$(MUSL)/agent/atelier-agent" npm test
+	@mkdir -p "$(CACHE)/prefix-tests"
+	cd tests/browser && ATELIER_KEPT_PREFIX="$(CACHE)/prefix-tests" ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
+	    ATELIER_AGENT_BINARY="$(abspath $(CARGO_TARGET_DIR))/$(MUSL)/agent/atelier-agent" flock "$(CACHE)/prefix-tests/lock" npm test
+
+# Every tool in the system's Chromium, on this machine's processes: edit, save and run, move a slider, run a cell.
+test-ide: web agent tests/browser/node_modules
+	@mkdir -p "$(CACHE)/prefix-tests"
+	cargo build --locked -p control
+	cd tests/browser && ATELIER_KEPT_PREFIX="$(CACHE)/prefix-tests" ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
+	    ATELIER_AGENT_BINARY="$(abspath $(CARGO_TARGET_DIR))/$(MUSL)/agent/atelier-agent" flock "$(CACHE)/prefix-tests/lock" npm test -- ides
 
 tests/browser/node_modules: tests/browser/package-lock.json
 	cd tests/browser && npm ci --no-audit --no-fund

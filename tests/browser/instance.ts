@@ -1,7 +1,7 @@
 // An instance of its own for a suite: the real program, the real agent, a folder that is removed again.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -23,9 +23,13 @@ export class Instance {
     private readonly key: string,
   ) {}
 
-  /** With the sample project, unless `more` says otherwise. */
-  static async start(more: string[] = []): Promise<Instance> {
+  /** With the sample project, unless `more` says otherwise; what it builds is kept below `prefix`, where that is given. */
+  static async start(more: string[] = [], prefix?: string): Promise<Instance> {
     const folder = mkdtempSync(join(tmpdir(), "atelier-browser-"));
+    if (prefix) {
+      mkdirSync(join(folder, "data"), { mode: 0o700 });
+      symlinkSync(prefix, join(folder, "data", "prefix"));
+    }
     const ready = join(folder, "ready.json");
     const args = ["up", "--data", join(folder, "data"), "--listen", "127.0.0.1:0", "--ready-file", ready, ...more];
     const child = spawn(needed("ATELIER_BINARY"), [...args, "--agent-binary", needed("ATELIER_AGENT_BINARY")], {

@@ -46,8 +46,9 @@ async fn the_recipes_install_from_the_registries_and_their_servers_answer() {
         ("stand-in.deb".to_owned(), Arc::from(web::package(folder.path()).await)),
     ]
     .into();
-    let context =
-        CompileContext { base: "machine".into(), platform: "linux".into(), build_env: [].into() };
+    // As an instance says it, so that what is kept is what an instance needs too.
+    let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
+    let context = CompileContext { base: "machine".into(), platform, build_env: [].into() };
     let compiled = compile(&spec, &resources, &context).unwrap();
     let (store, _only_one) = kept();
     let builder = PrefixBuilder::open(&store, build_env()).unwrap();

@@ -79,6 +79,8 @@ function ownExtensions() {
   for (const name of folders(shared)) link(path.join(extensions, name), path.join(shared, name));
 }
 
+// It would ask a login shell for variables, which begins anew and knows nothing of the template's tools.
+process.env.VSCODE_CLI = "1";
 userSettings();
 machineSettings();
 ownExtensions();

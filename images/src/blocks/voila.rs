@@ -11,6 +11,8 @@ use crate::{
 
 const NAME: &str = "voila";
 const DEFAULT_VERSION: &str = "0.5.13";
+/// ipykernel 7 is kept out: with it, two pages of four were seen to wait for ever beside a kernel that had nothing to do.
+const MORE_PACKAGES: &[&str] = &["ipykernel<7", "ipywidgets"];
 const STARTER_APP: &str = include_str!("../../blocks/voila/app.ipynb");
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +39,7 @@ impl BlockRules for Voila {
         let framework = PythonApp {
             name: NAME,
             version: self.version.as_deref().unwrap_or(DEFAULT_VERSION),
-            more_packages: &["ipykernel", "ipywidgets"],
+            more_packages: MORE_PACKAGES,
             code_env: self.code_env.as_deref(),
         };
         let folder = framework.install(at);
