@@ -80,11 +80,14 @@ impl SyncService {
             let all = outcome.skipped.iter().all(|skipped| skipped.special);
             takes && all && conflicts.is_empty() && questions.is_empty()
         };
-        if outcome.as_ref().is_ok_and(whole) {
-            self.forget_shadow(studio, mount).await?;
-        }
         let subject = format!("Synchronise from studio {}", studio.name);
         let commit = self.zones.commit(&guard, &mount.zone, author, &subject).await?;
+        if outcome.as_ref().is_ok_and(whole)
+            && let Err(error) = self.forget_shadow(studio, mount).await
+        {
+            // The next look puts them right.
+            tracing::warn!(studio = %studio.id, error = &error as &dyn std::error::Error, "old shadow copies stay");
+        }
         Ok(MountRun { outcome, commit })
     }
 

@@ -114,7 +114,7 @@ impl Start<'_> {
         self.step(StartStep::Files, async {
             self.reconciler.files.declare_mounts(studio, &launch.mounts).await?;
             agents.launch(&studio.id, &launch).await?;
-            let back = self.recover(studio).await?;
+            let back = self.recover(studio).await;
             let ((), filled) = self.fill(studio).await?;
             Ok(((), format!("{filled}{back}")))
         })
@@ -302,11 +302,21 @@ impl Start<'_> {
     }
 
     /// What earlier pods had that were lost with their files; answers what is to be told of it.
-    async fn recover(&self, studio: &Studio) -> Result<String, JobError> {
+    async fn recover(&self, studio: &Studio) -> String {
         if self.reconciler.runtime.keeps_files() {
-            return Ok(String::new());
+            return String::new();
         }
-        let back = self.reconciler.files.recover(studio).await?;
+        let back = match self.reconciler.files.recover(studio).await {
+            Ok(back) => back,
+            // They stay for the start after this one, which they must not hold up either.
+            Err(error) => {
+                tracing::error!(studio = %studio.id, error = &error as &dyn std::error::Error, "shadow copies can't be brought back");
+                return format!(
+                    "; what a pod that was lost had is not back yet: {}",
+                    chain(&error)
+                );
+            }
+        };
         let of_lost = match back {
             Recovered { files: 0, .. } => String::new(),
             Recovered { files, beside: 0, .. } => {
@@ -317,9 +327,7 @@ impl Start<'_> {
             ),
         };
         let missing = back.missing.join(", ");
-        let told =
-            if missing.is_empty() { of_lost } else { format!("{of_lost}; not back: {missing}") };
-        Ok(told)
+        if missing.is_empty() { of_lost } else { format!("{of_lost}; not back: {missing}") }
     }
 
     /// Server → studio, with progress while files move.
