@@ -16,6 +16,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium docker-registry:docker-registry skopeo:skopeo busybox-static:busybox buildah:buildah debootstrap:debootstrap
 
 .PHONY: test-cluster test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-images test-images test-ide lint fmt deny
+.PHONY: test-cluster test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-growth bench-images test-images lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -127,6 +128,11 @@ bench-sync: agent
 	cargo build --release --locked -p control --bin atelier
 	python3 tests/bench/sync/main.py "$(abspath $(CARGO_TARGET_DIR))/release/atelier" \
 	    "$(abspath $(CARGO_TARGET_DIR))/$(MUSL)/agent/atelier-agent" target/bench/sync.json $(SYNC_BENCH)
+
+# How the cost of a synchronisation grows; plots in docs/performance. `GROWTH` chooses sizes (tests/bench/growth.py).
+bench-growth:
+	cargo build --release --locked -p sync --example growth
+	python3 tests/bench/growth.py "$(CARGO_TARGET_DIR)/release/examples/growth" target/bench/growth.json docs/performance $(GROWTH)
 
 # How fast images are made, beside a warm buildah; as root. JSON below target/bench.
 bench-images: agent

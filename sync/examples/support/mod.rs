@@ -1,0 +1,90 @@
+//! Both ends of the engine in one process, without a network, and what they synchronise.
+
+#![allow(clippy::format_push_string, reason = "brief")]
+
+use std::{
+    path::Path,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+};
+
+use bytes::Bytes;
+use sync::{
+    Context, Exclusions, Link, LinkError, OnMassDeletion, Outcome, Request, ServerSide, StudioSide,
+    run, serve,
+};
+
+struct Channel {
+    to: SyncSender<Bytes>,
+    from: Receiver<Bytes>,
+}
+
+impl Link for Channel {
+    fn send(&mut self, message: Bytes) -> Result<(), LinkError> {
+        self.to.send(message).map_err(|_| LinkError::Gone)
+    }
+
+    fn recv(&mut self) -> Result<Option<Bytes>, LinkError> {
+        Ok(self.from.recv().ok())
+    }
+}
+
+pub(crate) fn synchronise(folder: &Path) -> Outcome {
+    let (to_studio, from_server) = sync_channel(4);
+    let (to_server, from_studio) = sync_channel(4);
+    let mut server_link = Channel { to: to_studio, from: from_studio };
+    let mut studio_link = Channel { to: to_server, from: from_server };
+    let studio = StudioSide {
+        root: folder.join("studio"),
+        state_dir: folder.join("studio.state"),
+        identity: "pod".to_owned(),
+        one_way: false,
+        exclusions: Exclusions::none(),
+    };
+    let server = ServerSide {
+        root: folder.join("zone"),
+        state_dir: folder.join("zone.state"),
+        trash: folder.join("zone.trash"),
+        one_way: false,
+        exclusions: Exclusions::none(),
+        studio_label: "lab".to_owned(),
+    };
+    std::thread::scope(|scope| {
+        let serving = scope.spawn(move || {
+            let end = serve(&studio, &mut studio_link, &Context::system());
+            drop(studio_link);
+            end
+        });
+        let request = Request { on_mass_deletion: OnMassDeletion::Allow, ..Request::default() };
+        let outcome = run(&server, &request, &mut server_link, &Context::system(), &mut |_| {});
+        drop(server_link);
+        let studio = serving.join().expect("it does not panic");
+        match (outcome, studio) {
+            (Ok(outcome), Ok(())) => outcome,
+            (outcome, studio) => {
+                panic!(
+                    "server: {:?}; studio: {:?}",
+                    outcome.err().map(|e| e.chain()),
+                    studio.err().map(|e| e.chain())
+                )
+            }
+        }
+    })
+}
+
+/// Text of about 3 KB that compresses like source.
+pub(crate) fn source(number: usize) -> String {
+    let mut text = String::new();
+    let mut random = number as u64 * 0x9e37_79b9_7f4a_7c15 + 1;
+    while text.len() < 1_000 + number % 4_000 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        text.push_str(&format!(
+            "    let value_{} = compute({}, \"{:x}\");\n",
+            random % 50,
+            random % 9,
+            random >> 50
+        ));
+    }
+    text
+}
