@@ -15,8 +15,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium docker-registry:docker-registry skopeo:skopeo busybox-static:busybox buildah:buildah debootstrap:debootstrap
 
-.PHONY: test-cluster test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-images test-images test-ide lint fmt deny
-.PHONY: test-cluster test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-growth bench-images test-images lint fmt deny
+.PHONY: test-cluster test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-growth bench-images test-images test-ide lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
