@@ -31,12 +31,21 @@ impl SyncRequests {
 
     /// Asks, and waits for the answer without limit: the caller has one. Cancel safe; a late answer is ignored.
     pub(crate) async fn ask(&self, reason: Reason) -> Outcome {
+        self.ask_for(reason, String::new()).await
+    }
+
+    /// The same for one mount that is live.
+    pub(crate) async fn ask_live(&self, mount: &str) -> Outcome {
+        self.ask_for(Reason::Live, mount.to_owned()).await
+    }
+
+    async fn ask_for(&self, reason: Reason, mount_id: String) -> Outcome {
         let sync_id = random_id();
         let (tell, told) = oneshot::channel();
         let _forget = Forget { requests: self, sync_id: &sync_id };
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(sync_id.clone(), tell);
-        self.events
-            .push(What::SyncWanted(SyncWanted { sync_id: sync_id.clone(), reason: reason.into() }));
+        let (reason, wanted) = (reason.into(), sync_id.clone());
+        self.events.push(What::SyncWanted(SyncWanted { sync_id: wanted, reason, mount_id }));
         match told.await {
             Ok(outcome) => outcome,
             Err(_) => Outcome { ok: false, message: "the request was dropped".to_owned() },

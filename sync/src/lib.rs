@@ -73,7 +73,7 @@ pub use request::{Direction, Keep, OnConflict, OnMassDeletion, Request, Resoluti
 pub use server::{ServerSide, run};
 pub use studio::{StudioSide, serve};
 
-pub use watch::{FULL_EVERY, Sight, Watch};
+pub use watch::{FULL_EVERY, Lull, Sight, Watch};
 
 /// Largest content that [`Request::fetch`] brings.
 pub const FETCH_LIMIT_BYTES: u64 = 1 << 20;

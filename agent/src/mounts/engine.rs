@@ -1,5 +1,7 @@
 //! The real engine on a mount.
 
+use std::sync::Arc;
+
 use sync::{CancelFlag, Context, Exclusions, StudioSide};
 
 use super::{Link, Target};
@@ -15,6 +17,10 @@ pub(crate) fn serve(target: &Target, link: &mut Link, cancel: &CancelFlag) -> Re
         one_way: target.one_way,
         exclusions,
     };
-    let context = Context { cancel: cancel.clone(), ..Context::system() };
+    let context = Context {
+        cancel: cancel.clone(),
+        watch: target.watched.as_ref().map(|watched| Arc::clone(&watched.watch)),
+        ..Context::system()
+    };
     sync::serve(&side, link, &context).map_err(|error| error.chain())
 }

@@ -124,6 +124,7 @@ mod tests {
             identity: "pod".into(),
             one_way: false,
             exclusions: vec![],
+            watched: None,
         }
     }
 

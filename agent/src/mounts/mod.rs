@@ -11,10 +11,14 @@
 mod engine;
 mod exchange;
 mod link;
+mod live;
+mod watches;
 
 pub(crate) use engine::serve;
 pub(crate) use exchange::exchange;
 use link::Link;
+pub(crate) use live::{Live, follow};
+pub(crate) use watches::{Watched, Watches};
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -29,7 +33,7 @@ use tokio::sync::Notify;
 use crate::launch::Plan;
 
 /// One mount, as an engine needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub root: PathBuf,
     /// For index and base; not inside the root.
@@ -38,6 +42,8 @@ pub(crate) struct Target {
     pub identity: String,
     pub one_way: bool,
     pub exclusions: Vec<String>,
+    /// `None`: each run looks at everything.
+    pub watched: Option<Watched>,
 }
 
 /// Answers the control plane's side of one run. Blocking. The error is for people.
@@ -48,6 +54,8 @@ pub(crate) type Engine = fn(&Target, &mut Link, &CancelFlag) -> Result<(), Strin
 pub(crate) struct Mounts {
     taken: Arc<Mutex<HashSet<String>>>,
     freed: Arc<Notify>,
+    pub watches: Watches,
+    pub live: Live,
 }
 
 /// How long a run waits for the one before it, whose end the other side may know first.
@@ -96,11 +104,14 @@ pub(crate) fn target(
     mount: &Mount,
     state_dir: &std::path::Path,
     identity: &str,
+    watches: &Watches,
 ) -> Target {
     let name = blake3::hash(mount.id.as_bytes()).to_hex();
+    let state_dir = state_dir.join("sync").join(name.as_str());
     Target {
+        watched: Some(watches.of(&state_dir)),
         root: plan.folder(&mount.target),
-        state_dir: state_dir.join("sync").join(name.as_str()),
+        state_dir,
         identity: identity.to_owned(),
         one_way: mount.one_way,
         exclusions: mount.exclusions.clone(),

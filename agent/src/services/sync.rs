@@ -30,7 +30,11 @@ impl Sync for Service {
         let busy = busy.ok_or_else(|| {
             Status::aborted(format!("mount {:?} is being synchronised", mount.id))
         })?;
-        let target = mounts::target(&plan, mount, &agent.config.state_dir, &agent.config.pod_uid);
+        let (state_dir, pod) = (&agent.config.state_dir, &agent.config.pod_uid);
+        let target = mounts::target(&plan, mount, state_dir, pod, &agent.mounts.watches);
+        if let Some(watched) = target.watched.as_ref().filter(|_| mount.live) {
+            mounts::follow(agent, &mount.id, watched);
+        }
         tracing::debug!(run = %open.run_id, mount = %mount.id, "synchronisation begins");
         let answers = mounts::exchange(&agent.tasks, mounts::serve, target, busy, incoming);
         Ok(Response::new(Box::pin(answers)))

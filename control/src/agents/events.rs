@@ -114,6 +114,7 @@ impl Follower<'_> {
             Reason::DrainBeforeStop => WishReason::DrainBeforeStop,
             Reason::DrainAfterStop => WishReason::DrainAfterStop,
             Reason::User | Reason::Unspecified => WishReason::User,
+            Reason::Live => WishReason::Live { mount: wanted.mount_id },
         };
         let wish = SyncWish {
             studio: self.studio.clone(),

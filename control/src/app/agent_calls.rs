@@ -37,13 +37,17 @@ pub struct SyncWish {
     pub reason: WishReason,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WishReason {
     DrainBeforeStop,
     /// Entrypoints have ended: the last synchronisation of this incarnation.
     DrainAfterStop,
     /// Asked for in the container.
     User,
+    /// Something changed in a mount that is live.
+    Live {
+        mount: String,
+    },
 }
 
 /// Both directions of one mount's exchange. Dropping either ends it.

@@ -14,3 +14,4 @@ mod cli;
 mod faults;
 mod files;
 mod instance;
+mod live;

@@ -2217,6 +2217,9 @@ pub struct SyncWanted {
     pub sync_id: ::prost::alloc::string::String,
     #[prost(enumeration = "sync_wanted::Reason", tag = "2")]
     pub reason: i32,
+    /// The mount that REASON_LIVE is about; else empty: all.
+    #[prost(string, tag = "3")]
+    pub mount_id: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `SyncWanted`.
 pub mod sync_wanted {
@@ -2240,6 +2243,8 @@ pub mod sync_wanted {
         DrainAfterStop = 2,
         /// Asked for in the container.
         User = 3,
+        /// Something changed in a live mount.
+        Live = 4,
     }
     impl Reason {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -2252,6 +2257,7 @@ pub mod sync_wanted {
                 Self::DrainBeforeStop => "REASON_DRAIN_BEFORE_STOP",
                 Self::DrainAfterStop => "REASON_DRAIN_AFTER_STOP",
                 Self::User => "REASON_USER",
+                Self::Live => "REASON_LIVE",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2261,6 +2267,7 @@ pub mod sync_wanted {
                 "REASON_DRAIN_BEFORE_STOP" => Some(Self::DrainBeforeStop),
                 "REASON_DRAIN_AFTER_STOP" => Some(Self::DrainAfterStop),
                 "REASON_USER" => Some(Self::User),
+                "REASON_LIVE" => Some(Self::Live),
                 _ => None,
             }
         }

@@ -18,11 +18,13 @@
 mod dirty;
 mod folders;
 mod look;
+mod lull;
 mod mounts;
 mod session;
 
 pub(crate) use dirty::{Item, Work};
 pub(crate) use look::{Look, Seen, What};
+pub use lull::Lull;
 
 use std::{
     sync::{

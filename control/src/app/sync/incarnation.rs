@@ -24,6 +24,8 @@ use crate::{
 #[async_trait]
 impl FileSync for Arc<SyncService> {
     async fn declare_mounts(&self, studio: &Studio, mounts: &[Mount]) -> Result<(), AppError> {
+        // Of an incarnation that was lost.
+        self.watches.forget(&studio.id);
         Ok(self.store.put_mounts(&studio.id, studio.epoch, mounts).await?)
     }
 

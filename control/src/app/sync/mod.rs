@@ -3,6 +3,7 @@
 //! ```text
 //! start, stop ──(ports::FileSync)──┐
 //! agents' wishes ──────────────────┤
+//! live mounts that changed ────────┤
 //! people, as a task ───────────────┴─▶ run: lock zone → engine ⇄ agent → commit
 //! ```
 //! Invariants: one synchronisation of a studio at a time; nobody else writes to a zone meanwhile; whatever reached a
@@ -12,10 +13,12 @@ mod ask;
 mod compare;
 mod incarnation;
 mod link;
+mod live;
 mod recover;
 mod report;
 mod run;
 mod shadow;
+mod watches;
 mod wishes;
 
 use std::{
@@ -42,6 +45,7 @@ pub struct SyncService {
     looks: Mutex<HashMap<StudioId, sync::CancelFlag>>,
     /// Conflicts that were kept as two files before a studio's entrypoints ended, by incarnation.
     kept_before: Mutex<HashMap<StudioId, (u64, u32)>>,
+    watches: watches::Watches,
     tracker: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -73,6 +77,7 @@ impl SyncService {
             busy,
             looks,
             kept_before,
+            watches: watches::Watches::default(),
             tracker,
             shutdown,
         })

@@ -22,6 +22,19 @@ pub(super) struct MountRun {
     pub commit: Option<NewCommit>,
 }
 
+/// Whether to look for what has to be committed also where nothing changed: a run before may have been cut off from its commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commit {
+    Always,
+    IfChanged,
+}
+
+struct Order {
+    request: Request,
+    author: Author,
+    commit: Commit,
+}
+
 /// Ends a run whose caller is gone.
 struct EndOnDrop(CancelFlag);
 
@@ -41,11 +54,36 @@ impl SyncService {
         author: Author,
         progress: watch::Sender<Progress>,
     ) -> Result<MountRun, AppError> {
+        self.run(studio, mount, request, author, progress, Commit::Always).await
+    }
+
+    /// The same, as often as something may have changed.
+    pub(super) async fn run_live_mount(
+        self: &Arc<Self>,
+        studio: &Studio,
+        mount: &Mount,
+        author: Author,
+    ) -> Result<MountRun, AppError> {
+        let (progress, _) = watch::channel(Progress::default());
+        self.run(studio, mount, Request::default(), author, progress, Commit::IfChanged).await
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        studio: &Studio,
+        mount: &Mount,
+        request: Request,
+        author: Author,
+        progress: watch::Sender<Progress>,
+        commit: Commit,
+    ) -> Result<MountRun, AppError> {
         let cancel = CancelFlag::default();
         let end = EndOnDrop(cancel.clone());
+        self.follow(studio, mount);
         let (service, studio, mount) = (Arc::clone(self), studio.clone(), mount.clone());
         let run = self.tracker.spawn(async move {
-            service.locked(&studio, &mount, request, &author, progress, cancel).await
+            let order = Order { request, author, commit };
+            service.locked(&studio, &mount, order, progress, cancel).await
         });
         let shutdown = self.shutdown.clone();
         let stop = CancelFlag::clone(&end.0);
@@ -66,11 +104,11 @@ impl SyncService {
         &self,
         studio: &Studio,
         mount: &Mount,
-        request: Request,
-        author: &Author,
+        order: Order,
         progress: watch::Sender<Progress>,
         cancel: CancelFlag,
     ) -> Result<MountRun, AppError> {
+        let Order { request, author, commit } = order;
         let guard = self.zones.lock(&mount.zone).await?;
         let side = self.side_of(studio, mount).await?;
         let takes = matches!(request.direction, Direction::Both | Direction::ToServer);
@@ -81,7 +119,14 @@ impl SyncService {
             takes && all && conflicts.is_empty() && questions.is_empty()
         };
         let subject = format!("Synchronise from studio {}", studio.name);
-        let commit = self.zones.commit(&guard, &mount.zone, author, &subject).await?;
+        let is_quiet = outcome.as_ref().is_ok_and(|outcome| {
+            outcome.server_changes.is_empty() && outcome.studio_changes.is_empty()
+        });
+        let commit = if is_quiet && commit == Commit::IfChanged {
+            None
+        } else {
+            self.zones.commit(&guard, &mount.zone, &author, &subject).await?
+        };
         if outcome.as_ref().is_ok_and(whole)
             && let Err(error) = self.forget_shadow(studio, mount).await
         {
@@ -123,7 +168,8 @@ impl SyncService {
     ) -> Result<Result<Outcome, sync::Error>, AppError> {
         let run_id = format!("{}-{}-{}", studio.id, studio.epoch, mount.id);
         let pipe = self.agents.exchange(&studio.id, &mount.id, &run_id).await?;
-        let context = Context { cancel, ..Context::system() };
+        let watch = self.watches.of(&studio.id, &mount.id).watch;
+        let context = Context { cancel, watch: Some(watch), ..Context::system() };
         let outcome = tokio::task::spawn_blocking(move || {
             let mut link = AgentLink(pipe);
             let mut told = |now: Progress| {

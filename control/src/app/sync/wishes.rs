@@ -43,7 +43,11 @@ impl SyncService {
         let studio = studio.filter(|studio| studio.epoch == wish.epoch);
         let studio =
             studio.ok_or_else(|| AppError::not_found("incarnation of the studio", wish.epoch))?;
-        match wish.reason {
+        match &wish.reason {
+            WishReason::Live { mount } => {
+                self.synchronise_live(&studio, mount).await?;
+                Ok(String::new())
+            }
             WishReason::User => {
                 let result =
                     self.synchronise(&studio, &SyncOrder::default(), &studio.owner).await?;
@@ -74,6 +78,7 @@ impl SyncService {
     }
 
     async fn keep_final(&self, studio: &Studio, last: &FinalSync) -> Result<(), AppError> {
+        self.watches.forget(&studio.id);
         Ok(self.store.put_final_sync(&studio.id, studio.epoch, last).await?)
     }
 }
