@@ -17,9 +17,10 @@ import net
 class Atelier:
     name = "atelier"
 
-    def __init__(self, binaries, network, folder):
+    def __init__(self, binaries, network, folder, live=False):
         """`folder` is on the file system that trees are on."""
         atelier, agent = binaries
+        self.live = live
         self.folder = folder
         # Where a confined agent may read and execute.
         self.place = pathlib.Path(f"/opt/atelier-bench-{os.getpid()}")
@@ -69,6 +70,8 @@ class Atelier:
     def start(self):
         self.call("POST", "/projects", {"key": "BENCH", "name": "Bench"})
         blocks = [{"type": "entrypoint", "label": "Sleeper", "command": "exec sleep 100000"}]
+        if self.live:
+            blocks.append({"type": "file_sync", "mounts": [{"zone": "code_studio-resources", "live": True}]})
         template = self.call("POST", "/templates", {"spec": {"label": "T", "blocks": blocks}})["id"]
         build = self.call("POST", f"/templates/{template}/builds")["id"]
         while self.call("GET", f"/builds/{build}")["state"] != "succeeded":
@@ -92,6 +95,15 @@ class Atelier:
     def sync(self):
         body = {"mounts": [self.mount], "allow_mass_deletion": [self.mount]}
         return self.done(self.call("POST", f"/studios/{self.studio}/sync", body))
+
+    def look_everywhere(self, number):
+        """The next synchronisation looks at everything: a file's other names, once it has some, may be anywhere."""
+        for root in (self.server_root, self.studio_root):
+            name = root / f"name-{root == self.server_root}-{number}"
+            name.write_text("a file")
+            os.link(name, f"{name}-too")
+        self.sync()
+        time.sleep(0.1)
 
     # What the harness asks of every tool.
     def first(self):
