@@ -57,9 +57,8 @@ test: setup lint web-test
 # The main job as a person does it, in the system's Chromium.
 test-browser: web agent tests/browser/node_modules
 	cargo build --locked -p control
-	@mkdir -p "$(CACHE)/prefix-tests"
-	cd tests/browser && ATELIER_KEPT_PREFIX="$(CACHE)/prefix-tests" ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
-	    ATELIER_AGENT_BINARY="$(abspath $(CARGO_TARGET_DIR))/$(MUSL)/agent/atelier-agent" flock "$(CACHE)/prefix-tests/lock" npm test
+	cd tests/browser && ATELIER_BINARY="$(abspath $(CARGO_TARGET_DIR))/debug/atelier" \
+	    ATELIER_AGENT_BINARY="$(abspath $(CARGO_TARGET_DIR))/$(MUSL)/agent/atelier-agent" npm test -- administration main-job
 
 # Every tool in the system's Chromium, on this machine's processes: edit, save and run, move a slider, run a cell.
 test-ide: web agent tests/browser/node_modules
