@@ -17,6 +17,27 @@ pub(crate) fn count() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST)
 }
 
+/// A thread for each item, one of them the caller's.
+pub(crate) fn each<T: Send, R: Send>(mut items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let Some(mine) = items.pop() else { return Vec::new() };
+    let work = &work;
+    std::thread::scope(|scope| {
+        let others: Vec<_> =
+            items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
+        let mine = work(mine);
+        let others = others.into_iter().map(|other| match other.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        others.chain(std::iter::once(mine)).collect()
+    })
+}
+
+/// The same work in as many threads as are worth their while.
+pub(crate) fn together<R: Send>(work: impl Fn() -> R + Sync) -> Vec<R> {
+    each(vec![(); count()], |()| work())
+}
+
 struct Progress<R> {
     /// Of the run that is begun next.
     next: usize,

@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use rustix::{fs::fstat, io::Errno};
+use rustix::io::Errno;
 
 use super::{Ready, conflict_name};
 use crate::{
@@ -196,11 +196,11 @@ impl<'a> Hand<'a> {
         entry: Option<Entry>,
     ) -> io::Result<Ended> {
         let file = self.side.root.file(spot.path)?;
-        if Some(Found::of(&fstat(&file)?)) != spot.expected {
+        if Some(Found::of_file(&file)?) != spot.expected {
             return Ok(Ended::Changed);
         }
         self.side.fs().set_executable(&file, executable)?;
-        let found = Found::of(&fstat(&file)?);
+        let found = Found::of_file(&file)?;
         self.note(spot.path, Some(found), entry.map(|entry| entry.with_executable(executable)));
         Ok(Ended::Done)
     }

@@ -230,23 +230,11 @@ impl<'a> Applier<'a> {
             if tasks.len() < SHARED {
                 return alone(tasks);
             }
-            let parts = share(tasks, threads::count());
-            std::thread::scope(|scope| {
-                let threads: Vec<_> = parts
-                    .into_iter()
-                    .map(|part| {
-                        scope.spawn(|| {
-                            let mut one = hand();
-                            one.work(part).map(|()| one)
-                        })
-                    })
-                    .collect();
-                let joined = threads.into_iter().map(|thread| match thread.join() {
-                    Ok(done) => done,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                });
-                joined.collect()
-            })
+            let work = |part| {
+                let mut one = hand();
+                one.work(part).map(|()| one)
+            };
+            threads::each(share(tasks, threads::count()), work).into_iter().collect()
         };
         let mut hands = Vec::new();
         if are_deleted {

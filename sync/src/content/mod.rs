@@ -8,7 +8,7 @@
 mod regions;
 pub(crate) mod tree;
 
-use std::{fs::File, io};
+use std::{fs::File, io, os::unix::fs::MetadataExt};
 
 use blake3::hazmat::HasherExt;
 use rustix::{
@@ -22,6 +22,8 @@ use crate::entry::Digest;
 
 /// A region, in bytes; the format of digests depends on it.
 pub(crate) const REGION_BYTES: u64 = 64 << 20;
+/// What the file system counts in.
+const SECTOR_BYTES: u64 = 512;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Takes a content in pieces, in order.
@@ -132,8 +134,13 @@ impl ContentHasher {
     }
 }
 
-fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == 0)
+}
+
+/// Whether it has holes, or it can't be told.
+pub(crate) fn is_sparse(file: &File) -> bool {
+    file.metadata().map_or(true, |about| about.blocks() * SECTOR_BYTES < about.len())
 }
 
 /// How long the hole is that begins here, where the file system tells.

@@ -55,6 +55,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// An open file as it is now.
+    pub(crate) fn of_file(file: impl AsFd) -> io::Result<Self> {
+        Ok(Self::of(&sys::fstat(file)?))
+    }
+
     pub(crate) fn of(stat: &Stat) -> Self {
         let what = What::of(stat);
         Self { what, stamp: Stamp::of(stat), is_linked: what == What::File && stat.st_nlink > 1 }

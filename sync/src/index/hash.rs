@@ -2,8 +2,6 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-use rustix::fs::fstat;
-
 use super::large;
 use crate::{
     content::{ContentHasher, REGION_BYTES, hole},
@@ -27,10 +25,6 @@ pub(super) enum Hashed {
     Busy,
 }
 
-pub(super) fn stamp(file: &File) -> io::Result<Found> {
-    Ok(Found::of(&fstat(file)?))
-}
-
 /// Hashes a file whose stamp is the same before (as `seen`) and after.
 pub(super) fn hash(file: &File, seen: Stamp, cancel: &CancelFlag) -> Result<Hashed, Error> {
     let mut before = seen;
@@ -47,7 +41,7 @@ pub(super) fn hash(file: &File, seen: Stamp, cancel: &CancelFlag) -> Result<Hash
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => (None, 0, None),
             Err(error) => return Err(Error::io("read a file")(error)),
         };
-        let after = stamp(file).map_err(Error::io("read a file"))?;
+        let after = Found::of_file(file).map_err(Error::io("read a file"))?;
         if after.what != What::File {
             return Ok(Hashed::Busy);
         }

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io,
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::FileExt,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -11,15 +11,15 @@ use std::{
 };
 
 use crate::{
+    content::is_sparse,
     context::CancelFlag,
     delta::{BlockList, WINDOW_BYTES, block_size},
     error::Error,
+    threads,
 };
 
 /// From this on several threads pay.
 const LARGE_BYTES: u64 = 4 << 20;
-const MOST_THREADS: usize = 4;
-const SECTOR_BYTES: u64 = 512;
 
 /// The blocks of the first `size` bytes; `None` where a look from the beginning on is better: it is small, has holes, or is too large for
 /// a list. An error is the file's own, or says that it is shorter by now.
@@ -31,8 +31,7 @@ pub(super) fn blocks(
     let Some(block_size) = block_size(size).filter(|_| size >= LARGE_BYTES) else {
         return Ok(None);
     };
-    let is_sparse = file.metadata().map(|about| about.blocks() * SECTOR_BYTES < size);
-    if is_sparse.unwrap_or(true) {
+    if is_sparse(file) {
         return Ok(None);
     }
     let (next, windows) = (AtomicU64::new(0), Mutex::new(Vec::new()));
@@ -54,17 +53,7 @@ pub(super) fn blocks(
             windows.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, list));
         }
     };
-    let threads =
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_THREADS);
-    let ends = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mine = work();
-        let others = others.into_iter().map(|other| match other.join() {
-            Ok(end) => end,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        std::iter::once(mine).chain(others).collect::<Result<io::Result<()>, Error>>()
-    })?;
+    let ends = threads::together(work).into_iter().collect::<Result<io::Result<()>, Error>>()?;
     if let Err(error) = ends {
         return Ok(Some(Err(error)));
     }

@@ -15,11 +15,9 @@ use crate::{
     exclusions::Exclusions,
     fs::{Found, Root, Stamp, What},
     state::{Memory, State, Updates},
+    threads,
     watch::{Item, Look, What as Where, Work},
 };
-
-/// Most threads of one scan.
-const MOST_THREADS: usize = 4;
 
 /// An entry that is there now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,18 +102,7 @@ pub(crate) fn scan(scanning: Scanning<'_>) -> Result<Scan, Error> {
         }
     };
     let (queue, below) = (Queue::new(first), &below);
-    let threads =
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_THREADS);
-    let parts: Vec<Result<Part, Error>> = std::thread::scope(|scope| {
-        let others: Vec<_> =
-            (1..threads).map(|_| scope.spawn(|| work(scanning, &queue, below))).collect();
-        let mine = work(scanning, &queue, below);
-        let others = others.into_iter().map(|other| match other.join() {
-            Ok(part) => part,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        std::iter::once(mine).chain(others).collect()
-    });
+    let parts = threads::together(|| work(scanning, &queue, below));
     let mut seen = Scan::default();
     let mut vanished = Vec::new();
     for part in parts {

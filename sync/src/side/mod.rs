@@ -17,7 +17,7 @@ use crate::{
     entry::Digest,
     error::Error,
     exclusions::Exclusions,
-    fs::{FileSystem, Root, Stamp},
+    fs::{FileSystem, Found, Root},
     index::{Known, Scan, Scanned, Scanning, is_racy, scan},
     state::{Memory, State, Update, Updates},
     watch::Seen,
@@ -71,7 +71,7 @@ impl Side {
         let (root, memory, cancel) = (&self.root, &self.memory, &self.context.cancel);
         let watch = self.context.watch.as_ref();
         let look = watch.map(|watch| watch.look(root, exclusions, is_agreed)).transpose()?;
-        let (look_, state) = (look.as_ref(), &self.state);
+        let state = &self.state;
         self.seen = scan(Scanning {
             root,
             memory,
@@ -80,9 +80,9 @@ impl Side {
             is_agreed,
             now_ns,
             cancel,
-            look: look_,
+            look: look.as_ref(),
         })?;
-        if look_.is_some_and(|look| !look.is_of_everything()) {
+        if look.as_ref().is_some_and(|look| !look.is_of_everything()) {
             self.seen.entries = self.entries()?;
         }
         let unsettled = look.as_ref().map(|_| Seen::of(&self.seen));
@@ -118,9 +118,7 @@ impl Side {
 
     /// The content of an open file, unless it is another than the last look saw at its path, or could be.
     pub(crate) fn still(&self, path: &RelPath, file: &File) -> Result<Option<Digest>, Error> {
-        let stamp = Stamp::of(
-            &rustix::fs::fstat(file).map_err(|error| Error::at("look at", path)(error.into()))?,
-        );
+        let stamp = Found::of_file(file).map_err(Error::at("look at", path))?.stamp;
         let known = self.memory.get(path)?.seen.filter(|known| !known.racy && known.stamp == stamp);
         Ok(known.and_then(|known| known.entry.digest()))
     }

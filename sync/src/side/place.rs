@@ -21,7 +21,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx};
 
 use super::Layout;
 use crate::{
-    fs::{FileSystem, Root, Stamp, names},
+    fs::{FileSystem, Found, Root, names},
     index::RESERVED,
     trash,
 };
@@ -124,7 +124,7 @@ impl Place {
     pub(crate) fn file_system_now(&self, fs: &dyn FileSystem) -> io::Result<i64> {
         let name = self.new_name();
         let file = fs.create(self.stage(), name.as_bytes(), false)?;
-        let stamp = Stamp::of(&rustix::fs::fstat(&file)?);
+        let stamp = Found::of_file(&file)?.stamp;
         fs.remove_file(self.stage(), name.as_bytes())?;
         Ok(stamp.ctime_ns)
     }

@@ -3,12 +3,11 @@
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 use proto::sync::v1::{self as pb, step::What as Step};
-use rustix::fs::fstat;
 
 use super::Small;
 use crate::{
     RelPath,
-    content::{ContentHasher, hole},
+    content::{ContentHasher, hole, is_zero},
     context::CancelFlag,
     delta::{Basis, BlockList, BlockLister, DeltaMaker, Instruction},
     entry::{Digest, Entry},
@@ -61,8 +60,7 @@ pub(crate) fn send(
         None => None,
     };
     for attempt in 0..ATTEMPTS {
-        let before =
-            Found::of(&fstat(&file).map_err(|error| Error::at("look at", path)(error.into()))?);
+        let before = Found::of_file(&file).map_err(Error::at("look at", path))?;
         if before.what != What::File {
             return fail(pipe, out, "it is no file any more".to_owned());
         }
@@ -98,8 +96,7 @@ pub(crate) fn send(
             return fail(pipe, out, format!("it can't be read: {error}"));
         }
         let (digest, size, blocks) = sending.finish()?;
-        let after =
-            Found::of(&fstat(&file).map_err(|error| Error::at("look at", path)(error.into()))?);
+        let after = Found::of_file(&file).map_err(Error::at("look at", path))?;
         if let Some(digest) = digest
             && after.stamp == before.stamp
             && size == after.stamp.size
@@ -249,7 +246,7 @@ impl Sending<'_, '_> {
                 Ok(0) => return Ok(Ok(())),
                 Ok(count) => {
                     let piece = buffer.get(..count).unwrap_or_default();
-                    if piece.len() >= BUFFER_BYTES && piece.iter().all(|&byte| byte == 0) {
+                    if piece.len() >= BUFFER_BYTES && is_zero(piece) {
                         self.zeros(count as u64, cancel)?;
                     } else {
                         self.piece(piece)?;

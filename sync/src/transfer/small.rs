@@ -2,8 +2,6 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-use rustix::fs::fstat;
-
 use crate::{
     RelPath,
     entry::{Digest, Entry},
@@ -31,7 +29,7 @@ pub(crate) fn read_small(root: &Root, path: &RelPath, seen: &Scanned) -> Option<
     }
     let file = root.file(path).ok()?;
     let content = read(&file, size).ok()?;
-    let now = Found::of(&fstat(&file).ok()?);
+    let now = Found::of_file(&file).ok()?;
     if now != seen.found || content.len() as u64 != size {
         return None;
     }

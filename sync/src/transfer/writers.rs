@@ -14,7 +14,7 @@ use std::{
 use super::Staged;
 use crate::{
     entry::{Digest, Entry},
-    fs::{FileSystem, Stamp},
+    fs::{FileSystem, Found, Stamp},
     threads,
 };
 
@@ -164,7 +164,7 @@ fn write(fs: &dyn FileSystem, shelf: usize, folder: &OwnedFd, job: Job) -> Writt
         if let Ok(modified) = u64::try_from(modified_ms) {
             fs.set_modified(&file, Duration::from_millis(modified))?;
         }
-        Ok(Stamp::of(&rustix::fs::fstat(&file)?))
+        Ok(Found::of_file(&file)?.stamp)
     };
     match fill() {
         Ok(stamp) => Ok(Some(Staged { shelf, name, entry, blocks: None, file: None, stamp })),

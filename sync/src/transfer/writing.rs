@@ -1,21 +1,15 @@
 //! A content on its way to the disk, with its digest.
 
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::{FileExt, MetadataExt},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
 use super::Staged;
 use crate::{
-    content::{ContentHasher, checked_end, hole},
+    content::{ContentHasher, checked_end, hole, is_sparse, is_zero},
     context::CancelFlag,
     delta::{BlockList, BlockLister},
     entry::{Digest, Entry},
     error::Error,
-    fs::{FileSystem, Stamp},
+    fs::{FileSystem, Found, Stamp},
     side::Side,
 };
 
@@ -62,11 +56,10 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn new(side: &Side, basis: BasisFile, digest: Digest) -> Result<Self, Error> {
         let BasisFile { file, is_proven } = basis;
-        let about = file.metadata().ok().filter(|_| is_proven);
         // Copied blindly, holes could be filled.
-        let is_sparse = about.as_ref().is_none_or(|about| about.blocks() * 512 < about.len());
-        let blocks = if is_sparse { None } else { side.state.blocks(digest)?.map(Arc::new) };
-        let stamp = rustix::fs::fstat(&file).ok().map(|stat| Stamp::of(&stat));
+        let is_copied = is_proven && !is_sparse(&file);
+        let blocks = if is_copied { side.state.blocks(digest)?.map(Arc::new) } else { None };
+        let stamp = Found::of_file(&file).ok().map(|found| found.stamp);
         Ok(Self { file, blocks, stamp })
     }
 
@@ -76,7 +69,7 @@ impl Known {
 
     /// Nothing was changed meanwhile.
     pub(super) fn is_still(&self) -> bool {
-        rustix::fs::fstat(&self.file).ok().map(|stat| Stamp::of(&stat)) == self.stamp
+        Found::of_file(&self.file).ok().map(|found| found.stamp) == self.stamp
     }
 }
 
@@ -124,7 +117,7 @@ impl<'a> Writing<'a> {
             return;
         }
         self.note(piece);
-        if piece.len() >= HOLE_BYTES && piece.iter().all(|&byte| byte == 0) {
+        if piece.len() >= HOLE_BYTES && is_zero(piece) {
             self.hole = true;
         } else if let Err(error) = self.fs.write(&self.file, piece, self.at) {
             self.failed = Some(error);
@@ -262,7 +255,7 @@ impl<'a> Writing<'a> {
             digest,
             length: self.at,
             blocks,
-            stamp: Stamp::of(&rustix::fs::fstat(&self.file)?),
+            stamp: Found::of_file(&self.file)?.stamp,
             file: self.file,
         })
     }
