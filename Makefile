@@ -2,11 +2,6 @@
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/atelier
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
-# The fast linker where there is one; nothing depends on it.
-ifneq ($(shell command -v mold),)
-export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS ?= -C link-arg=-fuse-ld=mold
-endif
-
 MUSL := x86_64-unknown-linux-musl
 # By version, so that a new one does not meet what an old one left.
 DENY_VERSION := 0.20.2
