@@ -15,6 +15,7 @@ pub mod http_client;
 pub mod instance;
 pub mod process_identity;
 pub mod proxy;
+pub mod public_address;
 pub mod reconcile;
 pub mod runtime;
 pub mod sample;

@@ -16,15 +16,14 @@ use crate::{
     api,
     app::{housekeeping, logs::LogKeeper, secrets::StudioSecrets, services::Services},
     clock::{SharedClock, SystemClock},
-    domain::app_url::AppUrls,
     instance::{Instance, InstanceError, write_private},
     proxy::{
-        Listening, Origins, Proxy, ProxyConfig, ProxyParts, Role, RouteTable, Scheme,
+        Listening, Proxy, ProxyConfig, ProxyParts, Role, RouteTable,
         feed::RouteFeed,
-        origin::LOOPBACK_DOMAIN,
         over_app::{AgentTunnels, AppAuthorizer},
         serve_listener,
     },
+    public_address::PublicAddress,
     reconcile::studio::{LaunchContext, Limits, StudioReconciler},
     runtime::Runtime,
     wiring::{self, Opening},
@@ -85,6 +84,8 @@ pub struct ServerConfig {
     pub data: PathBuf,
     /// Where people and their applications are served.
     pub listen: SocketAddr,
+    /// How people reach it; `None`: from this machine alone.
+    pub public: Option<PublicAddress>,
     /// Where agents dial in. Port 0: one is chosen, and taken again the next time, since agents that run come back to it.
     pub listen_agents: SocketAddr,
     /// What agents dial, where that is not what is listened on: a host, or host and port.
@@ -123,10 +124,11 @@ pub enum ServerError {
 
 /// An instance that serves.
 pub struct Server {
-    /// `http://localhost:<port>`
+    /// Where its pages are.
     pub url: String,
     pub services: Arc<Services>,
     address: SocketAddr,
+    public: PublicAddress,
     agents_address: SocketAddr,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -144,6 +146,7 @@ impl Server {
         let listener = bind(config.listen).await?;
         let agents_listener = bind_agents(&instance, config.listen_agents).await?;
         let (address, agents_address) = (local(&listener)?, local(&agents_listener)?);
+        let public = config.public.unwrap_or_else(|| PublicAddress::loopback(address.port()));
         let store = wiring::store(&instance).await?;
         let ca = Ca::open(&instance.path("agents"))?;
         let dialled = agents::dialled_address(config.agents_address.as_deref(), agents_address);
@@ -156,10 +159,7 @@ impl Server {
             agents: Arc::clone(&hub) as _,
             runtime: &config.runtime,
             environment: config.environment.clone(),
-            app_urls: AppUrls {
-                scheme: "http".into(),
-                domain: format!("{LOOPBACK_DOMAIN}:{}", address.port()),
-            },
+            app_urls: public.app_urls(),
             tracker: tasks.clone(),
             shutdown: shutdown.clone(),
         })
@@ -185,7 +185,7 @@ impl Server {
         };
         let proxy = Proxy::new(
             ProxyConfig {
-                origins: Origins::loopback(),
+                origins: public.origins(),
                 ..ProxyConfig::new(instance.secret("proxy.key")?)
             },
             parts,
@@ -219,15 +219,15 @@ impl Server {
             limits,
         );
         tasks.spawn(reconciler.run(shutdown.clone()));
-        serve_people(&services, listener, proxy, address.port());
+        serve_people(&services, listener, proxy, &public);
         tasks.spawn(Arc::clone(&services.builds).run(shutdown.clone()));
         tasks.spawn(housekeeping::run(Arc::clone(&services), shutdown.clone()));
 
-        let url = format!("http://localhost:{}", address.port());
         let server = Self {
-            url,
+            url: public.url(),
             services,
             address,
+            public,
             agents_address,
             tasks,
             shutdown,
@@ -265,7 +265,8 @@ impl Server {
     pub async fn write_ready_file(&self, file: &std::path::Path) -> Result<(), ServerError> {
         let scope = crate::domain::user::Scope::Admin;
         let (_, key) = self.services.api_keys.issue(login(), "ready file", scope, None).await?;
-        let apps = format!("http://{{port}}--{{studio}}.{LOOPBACK_DOMAIN}:{}", self.address.port());
+        let names = self.public.app_urls();
+        let apps = format!("{}://{{port}}--{{studio}}.{}", names.scheme, names.domain);
         let ready = serde_json::json!({"url": self.url, "apps_url": apps, "api_key": key});
         write_private(file, ready.to_string().as_bytes()).map_err(|source| ServerError::Io {
             what: "the ready file can't be written".into(),
@@ -301,19 +302,26 @@ fn synchronise(
 }
 
 /// Everything that people and applications reach, until the end.
-fn serve_people(services: &Arc<Services>, listener: TcpListener, proxy: Proxy, port: u16) {
-    let role = Listening { scheme: Scheme::Http, role: Role::Main };
-    let served =
-        serve_listener(listener, proxy, router(services, port), role, services.shutdown.clone());
+fn serve_people(
+    services: &Arc<Services>,
+    listener: TcpListener,
+    proxy: Proxy,
+    public: &PublicAddress,
+) {
+    let role = Listening { scheme: public.scheme(), role: Role::Main };
+    let router = router(services, public);
+    let served = serve_listener(listener, proxy, router, role, services.shutdown.clone());
     services.tracker.spawn(served);
 }
 
 /// The API and the pages.
-fn router(services: &Arc<Services>, port: u16) -> axum::Router {
-    let named = format!("http://{LOOPBACK_DOMAIN}:{port}");
-    let pages = api::ui::router(&format!("http://*.{LOOPBACK_DOMAIN}:{port}"))
-        .expect("a port number is good in a header");
-    api::ui::send_browsers_to(named, api::router(Arc::clone(services)).merge(pages))
+fn router(services: &Arc<Services>, public: &PublicAddress) -> axum::Router {
+    let pages = api::ui::router(&public.app_sources()).expect("host names are good in a header");
+    let router = api::router(Arc::clone(services)).merge(pages);
+    match public.canonical() {
+        Some(named) => api::ui::send_browsers_to(named, router),
+        None => router,
+    }
 }
 
 fn login() -> crate::domain::ids::Login {

@@ -4,7 +4,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use control::server::{Server, ServerConfig};
+use control::{
+    public_address::PublicAddress,
+    server::{Server, ServerConfig},
+};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
@@ -16,6 +19,7 @@ fn config(data: &Path) -> ServerConfig {
         },
         data: data.to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
+        public: None,
         listen_agents: "127.0.0.1:0".parse().unwrap(),
         environment: BTreeMap::new(),
         ready_file: Some(data.join("ready.json")),
@@ -133,5 +137,46 @@ async fn hosts_keep_people_and_applications_apart() {
     let link = server.administrators_link().await.unwrap();
     let path = link.strip_prefix(&server.url).unwrap();
     assert_eq!(ask(&format!("localhost:{port}"), path).await, StatusCode::SEE_OTHER);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_public_address_is_what_browsers_are_told_whatever_a_request_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let public = PublicAddress::new("https://atelier.example.com", Some("apps.example.com"));
+    let config = ServerConfig { public: Some(public.unwrap()), ..config(folder.path()) };
+    let server = Server::start(config).await.unwrap();
+    let ready: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("ready.json")).unwrap()).unwrap();
+    assert_eq!(ready["url"], "https://atelier.example.com");
+    assert_eq!(ready["apps_url"], "https://{port}--{studio}.apps.example.com");
+    let http = control::http_client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let ask = async |host: &str, path: &str| {
+        let request = http.get(format!("http://{}{path}", server.address())).header("host", host);
+        request.header("x-forwarded-proto", "http").send().await.unwrap()
+    };
+    for (host, status) in [
+        ("atelier.example.com", StatusCode::OK),
+        // As probes do.
+        (&*server.address().to_string(), StatusCode::OK),
+        ("localhost", StatusCode::MISDIRECTED_REQUEST),
+        ("atelier.localhost", StatusCode::MISDIRECTED_REQUEST),
+    ] {
+        assert_eq!(ask(host, "/api/v1/health").await.status(), status, "{host}");
+    }
+    let pages = ask("atelier.example.com", "/").await;
+    let policy = pages.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("frame-src 'self' https://*.apps.example.com"), "{policy}");
+    // Behind whatever ends TLS, cookies are for TLS only.
+    let link = server.administrators_link().await.unwrap();
+    let path = link.strip_prefix("https://atelier.example.com").unwrap();
+    let logged_in = ask("atelier.example.com", path).await;
+    assert!(logged_in.headers()["set-cookie"].to_str().unwrap().ends_with("; Secure"));
+    // A name of an application's, though there is no such studio.
+    let away = ask("8888--abcdefgh.apps.example.com", "/code-studios/DEMO/abcdefgh/8888/").await;
+    assert_eq!(away.status(), StatusCode::NOT_FOUND);
     server.stop().await;
 }

@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Cli, Command, fail, image_args::ImageArgs};
 use crate::{
+    public_address::PublicAddress,
     sample,
     server::{RuntimeChoice, Server, ServerConfig, ServerError},
 };
@@ -46,6 +47,12 @@ pub(super) struct ServeArgs {
     /// Where people and applications are served.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
     listen: SocketAddr,
+    /// What browsers reach it by, where something in front of it has that name and ends TLS: `https://atelier.example.com`.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Applications are `<port>--<id>.DOMAIN`, which has to lead here for every name below it; without it, that of --url.
+    #[arg(long, value_name = "DOMAIN", requires = "url")]
+    apps_domain: Option<String>,
     /// Where agents dial in; port 0 chooses one, and keeps it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen_agents: SocketAddr,
@@ -161,8 +168,10 @@ fn config(args: ServeArgs) -> Result<ServerConfig, ServerError> {
             })?,
         },
     };
+    let public = args.url.map(|url| PublicAddress::new(&url, args.apps_domain.as_deref()));
     Ok(ServerConfig {
         data,
+        public: public.transpose()?,
         agents_address: args.agents_address,
         runtime,
         listen: args.listen,

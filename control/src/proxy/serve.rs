@@ -1,6 +1,6 @@
 //! Listeners: connections in, requests to the proxy or to the control plane's own router, an orderly end.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use axum::extract::ConnectInfo;
 use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION};
@@ -21,6 +21,7 @@ use super::{
     Handled, Proxy,
     body::ProxyBody,
     guard::{Guarded, Verdict},
+    headers::FORWARDED_PROTO,
     via::{Role, Scheme, Via},
     waiting::Answer,
 };
@@ -174,7 +175,7 @@ async fn respond(
     }
     let response = match proxy.handle(request, via).await {
         Handled::Done(response) => response,
-        Handled::NotMine(request) => own(request, router, via.peer).await,
+        Handled::NotMine(request) => own(request, router, via).await,
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         verdict.look_away();
@@ -183,13 +184,12 @@ async fn respond(
 }
 
 /// The control plane's own pages and API.
-async fn own(
-    request: Request<Incoming>,
-    router: axum::Router,
-    peer: SocketAddr,
-) -> Response<ProxyBody> {
+async fn own(request: Request<Incoming>, router: axum::Router, via: Via) -> Response<ProxyBody> {
     let mut request = request.map(axum::body::Body::new);
-    request.extensions_mut().insert(ConnectInfo(peer));
+    // A fact of the listener: what a request says of it is not asked.
+    let scheme = HeaderValue::from_static(via.scheme.as_str());
+    request.headers_mut().insert(FORWARDED_PROTO, scheme);
+    request.extensions_mut().insert(ConnectInfo(via.peer));
     match router.oneshot(request).await {
         Ok(response) => response.map(ProxyBody::from),
         Err(never) => match never {},
