@@ -111,6 +111,19 @@ pub struct Wanted {
     /// The content that the receiver holds and could build on; empty: none.
     #[prost(bytes = "bytes", tag = "2")]
     pub basis: ::prost::bytes::Bytes,
+    /// Of a small content that it holds; none: it holds none, or wants the whole.
+    #[prost(message, optional, tag = "3")]
+    pub sketch: ::core::option::Option<Sketch>,
+}
+/// What the content is, so that somebody who does not have it can tell which parts of it another one has.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Sketch {
+    /// In bytes.
+    #[prost(uint64, tag = "1")]
+    pub size: u64,
+    /// A rolling hash of four bytes for each block; the last block ends where the content does.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub blocks: ::prost::bytes::Bytes,
 }
 /// What is to be done, with contents, as one sequence over many messages.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -161,6 +174,9 @@ pub mod step {
 pub struct Begin {
     #[prost(bytes = "bytes", tag = "1")]
     pub basis: ::prost::bytes::Bytes,
+    /// Copies refer to the content whose sketch came with the request.
+    #[prost(bool, tag = "2")]
+    pub sketched: bool,
 }
 /// A range of the basis.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

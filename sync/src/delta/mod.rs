@@ -1,6 +1,8 @@
 //! Differences between two versions of a content, made without the other side: from the new content and the block list of the
 //! old one, which both sides remember.
 //!
+//! Of small contents nothing is remembered: their differences are made from a sketch that the other side sends (`sketch.rs`).
+//!
 //! Three ways to find a block again, the cheapest first: at the same offset; right behind the block that was found last; and,
 //! only in gaps between those, anywhere, by a rolling hash (`fast_rsync`), whose work on content that matches nothing is
 //! bounded. A block hash may lie: the receiver checks BLAKE3 of the whole and else takes the whole content.
@@ -9,7 +11,9 @@ mod blocks;
 mod lister;
 mod maker;
 mod rolling;
+mod sketch;
 
 pub(crate) use blocks::{BlockList, WINDOW_BYTES, block_size};
 pub(crate) use lister::BlockLister;
 pub(crate) use maker::{Basis, DeltaMaker, Instruction};
+pub(crate) use sketch::{Part, parts, sketch};

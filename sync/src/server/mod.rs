@@ -1,6 +1,7 @@
 //! The server's end of a run: it leads and decides.
 
 mod agree;
+mod ask;
 mod compare;
 mod listing;
 mod pull;

@@ -4,7 +4,10 @@ use std::{fs::File, io};
 
 use proto::sync::v1::{self as pb, message::Body};
 
-use super::Run;
+use super::{
+    Run,
+    ask::{Asker, Want},
+};
 use crate::{
     FETCH_LIMIT_BYTES, RelPath, Side as Which,
     apply::{Applier, Ready},
@@ -20,42 +23,6 @@ use crate::{
     },
     wire::{Pipe, StepReader},
 };
-
-/// Contents of one request. Two requests are on their way: far less than what may wait on a link.
-const ASKED_AT_ONCE: usize = 256;
-const REQUESTS_AHEAD: usize = 2;
-
-/// Requests for the contents of a list of operations.
-pub(super) struct Asker<'a> {
-    wanted: Vec<(&'a RelPath, Option<Digest>)>,
-    asked: usize,
-}
-
-impl<'a> Asker<'a> {
-    pub(super) const fn new(wanted: Vec<(&'a RelPath, Option<Digest>)>) -> Self {
-        Self { wanted, asked: 0 }
-    }
-
-    /// Keeps requests ahead of what has come.
-    pub(super) fn ask(&mut self, came: usize, pipe: &mut Pipe<'_>) -> Result<(), Error> {
-        while self.asked < self.wanted.len()
-            && self.asked < came + ASKED_AT_ONCE * (REQUESTS_AHEAD - 1) + 1
-        {
-            let end = (self.asked + ASKED_AT_ONCE).min(self.wanted.len());
-            let items = self.wanted.get(self.asked..end).unwrap_or_default();
-            let items = items
-                .iter()
-                .map(|(path, basis)| pb::Wanted {
-                    path: path.as_bytes().to_vec().into(),
-                    basis: basis.map(|basis| basis.0.to_vec().into()).unwrap_or_default(),
-                })
-                .collect();
-            pipe.send(Body::Fetch(pb::Fetch { items }))?;
-            self.asked = end;
-        }
-        Ok(())
-    }
-}
 
 /// A content that the server has itself.
 enum Copy {
@@ -126,15 +93,17 @@ impl Run<'_> {
         let wanted = operations
             .iter()
             .filter_map(|operation| match &operation.action {
-                Action::PutFile { source: Source::Peer(path), .. } => {
-                    Some((path, self.basis_of(&operation.path)))
-                }
+                Action::PutFile { source: Source::Peer(path), entry, .. } => Some(Want {
+                    path,
+                    basis: self.basis_of(&operation.path),
+                    old: self.has_small(&operation.path, entry).then_some(&operation.path),
+                }),
                 _ => None,
             })
             .collect();
-        let mut asker = Asker::new(wanted);
+        let mut asker = Asker::new(self.here, wanted);
         let mut steps = StepReader::default();
-        let (mut came, mut begun) = (0, 0);
+        let mut begun = 0;
         // Contents that have to come once more, whole.
         let mut again: Vec<&Operation> = Vec::new();
         let (here, mut at) = (self.here, 0);
@@ -143,17 +112,18 @@ impl Run<'_> {
             |operation| Copy::ahead(here, operation),
             |operation, copy| {
                 here.context.cancel.check()?;
-                asker.ask(came, pipe)?;
+                asker.ask(pipe)?;
                 let ready = match &operation.action {
                     Action::MakeFolder => Ready::MakeFolder,
                     Action::Delete => Ready::Delete,
                     Action::SetExecutable(executable) => Ready::SetExecutable(*executable),
                     Action::PutLink { target } => Ready::PutLink(target.clone()),
                     Action::PutFile { entry, source: Source::Peer(_), modified_ms } => {
-                        came += 1;
+                        let sketched = asker.next();
+                        let sketched = sketched.as_deref();
                         let basis = |digest| basis(self.here, &operation.path, digest);
                         let announced = Announced { entry, modified_ms: *modified_ms };
-                        match receive(self.here, pipe, &mut steps, &announced, basis)? {
+                        match receive(here, pipe, &mut steps, &announced, sketched, basis)? {
                             Receipt::Staged(staged) => {
                                 self.received(operation, &staged.entry);
                                 Ready::PutFile(staged)
@@ -227,12 +197,12 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let Action::PutFile { entry, modified_ms, .. } = &operation.action else { return Ok(()) };
         let path = operation.path.as_bytes().to_vec().into();
-        let items = vec![pb::Wanted { path, basis: bytes::Bytes::new() }];
+        let items = vec![pb::Wanted { path, ..pb::Wanted::default() }];
         pipe.send(Body::Fetch(pb::Fetch { items }))?;
         let mut steps = StepReader::default();
         let announced = Announced { entry, modified_ms: *modified_ms };
         let path = operation.path.clone();
-        match receive(self.here, pipe, &mut steps, &announced, |_| Ok(None))? {
+        match receive(self.here, pipe, &mut steps, &announced, None, |_| Ok(None))? {
             Receipt::Staged(staged) => {
                 self.received(operation, &staged.entry);
                 applier.add(path, Ready::PutFile(staged));
@@ -269,6 +239,12 @@ impl Run<'_> {
         if self.base.get(path)? == here { here.digest() } else { None }
     }
 
+    /// Whether the server has another small content where this one goes.
+    pub(super) fn has_small(&self, path: &RelPath, wanted: &Entry) -> bool {
+        let is_small = |entry: &Entry| entry.is_file() && entry.size() < SMALL_BYTES;
+        is_small(wanted) && self.server.get(path).is_some_and(is_small)
+    }
+
     /// Contents that the caller asked for.
     pub(super) fn fetch_asked(&mut self, pipe: &mut Pipe<'_>) -> Result<(), Error> {
         for path in &self.request.fetch {
@@ -276,14 +252,12 @@ impl Run<'_> {
             if *size > FETCH_LIMIT_BYTES {
                 continue;
             }
-            let items = vec![pb::Wanted {
-                path: path.as_bytes().to_vec().into(),
-                basis: bytes::Bytes::new(),
-            }];
+            let items =
+                vec![pb::Wanted { path: path.as_bytes().to_vec().into(), ..pb::Wanted::default() }];
             pipe.send(Body::Fetch(pb::Fetch { items }))?;
             let mut steps = StepReader::default();
             let announced = Announced { entry, modified_ms: -1 };
-            let received = receive(self.here, pipe, &mut steps, &announced, |_| Ok(None))?;
+            let received = receive(self.here, pipe, &mut steps, &announced, None, |_| Ok(None))?;
             let content = match received {
                 Receipt::Staged(staged) => self.take(&staged).map_err(Error::at("fetch", path))?,
                 Receipt::Small(job) => job.content,

@@ -153,7 +153,7 @@ impl Run<'_> {
         let announced = Announced { entry: wanted, modified_ms };
         let announced = Some(&announced);
         let sent = match small {
-            Some(small) => send_small(pipe, out, source, small, announced)?,
+            Some(small) => send_small(pipe, out, source, small, None, announced)?,
             None => send(self.here, pipe, out, source, basis, announced)?,
         };
         if let Sent::Whole(sent) = sent

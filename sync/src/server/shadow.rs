@@ -1,6 +1,9 @@
 //! Keeps what the studio has and the zone lacks, beside the zone.
 
-use super::{Run, pull::Asker};
+use super::{
+    Run,
+    ask::{Asker, Want},
+};
 use crate::{
     RelPath,
     entry::{Digest, Entry},
@@ -73,16 +76,23 @@ impl Run<'_> {
         wanted: &[(RelPath, Entry)],
         pipe: &mut Pipe<'_>,
     ) -> Result<Vec<(RelPath, Option<Entry>)>, Error> {
-        let asked = wanted.iter().map(|(path, _)| (path, self.basis_of(path))).collect();
-        let mut asker = Asker::new(asked);
+        let asked = wanted.iter().map(|(path, _)| Want {
+            path,
+            basis: self.basis_of(path),
+            // Nobody would ask again for what came wrong.
+            old: None,
+        });
+        let mut asker = Asker::new(self.here, asked.collect());
         let mut steps = StepReader::default();
         let mut otherwise = Vec::new();
-        for (number, (path, entry)) in wanted.iter().enumerate() {
+        for (path, entry) in wanted {
             self.here.context.cancel.check()?;
-            asker.ask(number, pipe)?;
+            asker.ask(pipe)?;
+            let sketched = asker.next();
             let announced = Announced { entry, modified_ms: -1 };
             let basis = |digest: Digest| basis(self.here, path, digest);
-            let receipt = receive(self.here, pipe, &mut steps, &announced, basis)?;
+            let receipt =
+                receive(self.here, pipe, &mut steps, &announced, sketched.as_deref(), basis)?;
             let fs = self.here.fs().as_ref();
             let came = match receipt {
                 Receipt::Staged(staged) => {

@@ -88,7 +88,7 @@ impl<'a> Executor<'a> {
                 let side = self.applier.side();
                 let basis = |digest| basis(side, &path, digest);
                 let announced = Announced { entry: &wanted, modified_ms: entry.modified_ms };
-                match receive(side, pipe, steps, &announced, basis)? {
+                match receive(side, pipe, steps, &announced, None, basis)? {
                     Receipt::Staged(staged) => Ready::PutFile(staged),
                     Receipt::Small(job) => {
                         small = Some(job);

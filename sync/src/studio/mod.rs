@@ -11,6 +11,7 @@ use proto::sync::v1::{self as pb, message::Body};
 
 use crate::{
     context::Context,
+    delta::parts,
     error::Error,
     exclusions::Exclusions,
     link::Link,
@@ -122,7 +123,7 @@ fn follow(here: &Side, is_shared: bool, told: Agreement, pipe: &mut Pipe<'_>) ->
     }
 }
 
-/// Contents that the server asked for, read ahead where they are small.
+/// Contents that the server asked for, read and compared ahead where they are small.
 fn send_all(
     here: &Side,
     items: &[pb::Wanted],
@@ -133,6 +134,11 @@ fn send_all(
         let path = wire::path(&item.path)?;
         let listed = here.saw(&path)?;
         let small = listed.as_ref().and_then(|listed| read_small(&here.root, &path, listed));
+        let small = small.map(|small| {
+            let sketch = item.sketch.as_ref();
+            let parts = sketch.and_then(|it| parts(it.size, &it.blocks, &small.content));
+            (small, parts)
+        });
         Ok((path, listed, small))
     };
     threads::ahead(items, read, |item, read| {
@@ -145,7 +151,7 @@ fn send_all(
         let announced = announced.as_ref();
         let basis = optional_digest(&item.basis)?;
         match small {
-            Some(small) => send_small(pipe, out, &path, small, announced)?,
+            Some((small, parts)) => send_small(pipe, out, &path, small, parts, announced)?,
             None => send(here, pipe, out, &path, basis, announced)?,
         };
         Ok(())

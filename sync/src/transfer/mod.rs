@@ -12,7 +12,7 @@ mod writing;
 
 pub(crate) use receive::{Receipt, copy_local, receive, write_given};
 pub(crate) use send::{Announced, Sent, send, send_small};
-pub(crate) use small::{SMALL_BYTES, Small, read_copy, read_small};
+pub(crate) use small::{SMALL_BYTES, Small, read_copy, read_small, read_whole};
 pub(crate) use writers::{Job, Writers};
 pub(crate) use writing::BasisFile;
 

@@ -27,12 +27,14 @@ pub(crate) enum Receipt {
 }
 
 /// Takes a content from the stream; `announced` is what was decided on, which the file may have left behind meanwhile. `basis`
-/// opens the content with that digest, if it is here. A full disk fails this content alone: what still comes of it is dropped.
+/// opens the content with that digest, if it is here; `sketched` is the one whose sketch was sent. A full disk fails this content
+/// alone: what still comes of it is dropped.
 pub(crate) fn receive(
     side: &Side,
     pipe: &mut Pipe<'_>,
     steps: &mut StepReader,
     announced: &Announced<'_>,
+    sketched: Option<&[u8]>,
     mut basis: impl FnMut(Digest) -> Result<Option<BasisFile>, Error>,
 ) -> Result<Receipt, Error> {
     let wanted = announced.entry;
@@ -42,19 +44,24 @@ pub(crate) fn receive(
         _ => return Err(Error::protocol("content that does not begin")),
     };
     loop {
-        let from = match optional_digest(&begin.basis)? {
+        let known = match optional_digest(&begin.basis)? {
             Some(digest) => match basis(digest)? {
                 Some(basis) => Some(Known::new(side, basis, digest)?),
                 None => None,
             },
             None => None,
         };
-        let mut sink = if from.is_none() && wanted.size() < SMALL_BYTES {
+        let from = match &known {
+            Some(known) => Origin::File(known),
+            None if begin.sketched => Origin::Memory(sketched.unwrap_or_default()),
+            None => Origin::Nothing,
+        };
+        let mut sink = if known.is_none() && wanted.size() < SMALL_BYTES {
             Sink::Memory(Vec::with_capacity(usize::try_from(wanted.size()).unwrap_or(0)))
         } else {
             Sink::open(side, wanted.size())
         };
-        match fill(side, pipe, steps, &mut sink, from.as_ref())? {
+        match fill(side, pipe, steps, &mut sink, from)? {
             Filled::Restart(again) => {
                 sink.discard(side)?;
                 begin = again;
@@ -64,11 +71,19 @@ pub(crate) fn receive(
                 return Ok(Receipt::Failed(reason));
             }
             Filled::Whole { entry, fits } => {
-                let fits = fits && from.as_ref().is_none_or(Known::is_still);
-                return sink.finish(side, announced, entry.as_ref(), fits);
+                let fits = fits && known.as_ref().is_none_or(Known::is_still);
+                return sink.finish(side, announced, entry.as_ref(), fits, begin.sketched);
             }
         }
     }
+}
+
+/// What copies refer to.
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    Nothing,
+    File(&'a Known),
+    Memory(&'a [u8]),
 }
 
 /// How the steps of one attempt ended.
@@ -87,7 +102,7 @@ fn fill<'s>(
     pipe: &mut Pipe<'_>,
     steps: &mut StepReader,
     sink: &mut Sink<'s>,
-    from: Option<&Known>,
+    from: Origin<'_>,
 ) -> Result<Filled, Error> {
     let mut fits = true;
     loop {
@@ -115,8 +130,11 @@ fn fill<'s>(
                 done?;
             }
             Step::Copy(copy) => match (from, &mut *sink) {
-                (Some(from), Sink::Disk(writing, _)) if fits => {
+                (Origin::File(from), Sink::Disk(writing, _)) if fits => {
                     fits = writing.copy(from, copy.offset, copy.length)?;
+                }
+                (Origin::Memory(from), Sink::Memory(content)) if fits => {
+                    fits = small_copy(from, &copy, content);
                 }
                 (_, Sink::Failed(_)) => {}
                 _ => fits = false,
@@ -125,6 +143,21 @@ fn fill<'s>(
                 return Err(Error::protocol("content that does not end"));
             }
         }
+    }
+}
+
+/// Whether the range was there, and what it makes still small: only what is small is made from a sketch.
+fn small_copy(from: &[u8], copy: &pb::Copy, content: &mut Vec<u8>) -> bool {
+    let range = || {
+        let begin = usize::try_from(copy.offset).ok()?;
+        from.get(begin..begin.checked_add(usize::try_from(copy.length).ok()?)?)
+    };
+    match range() {
+        Some(range) if ((content.len() + range.len()) as u64) < SMALL_BYTES => {
+            content.extend_from_slice(range);
+            true
+        }
+        _ => false,
     }
 }
 
@@ -172,6 +205,7 @@ impl<'a> Sink<'a> {
         announced: &Announced<'_>,
         entry: Option<&pb::Entry>,
         fits: bool,
+        sketched: bool,
     ) -> Result<Receipt, Error> {
         let (sent, modified_ms) = match entry {
             Some(entry) => (local_entry(entry)?, entry.modified_ms),
@@ -185,6 +219,11 @@ impl<'a> Sink<'a> {
         };
         let unwritten = |reason: String| Receipt::Failed(format!("it can't be written: {reason}"));
         match self {
+            Self::Memory(_) if !fits => Ok(Receipt::Wrong),
+            // Others are hashed by who writes them; this one may have to come again.
+            Self::Memory(content) if sketched && Digest::of(&content) != digest => {
+                Ok(Receipt::Wrong)
+            }
             Self::Memory(content) => {
                 let name = side.place.new_name();
                 Ok(Receipt::Small(Job { name, content, entry, modified_ms }))

@@ -2,6 +2,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
+use bytes::Bytes;
 use proto::sync::v1::{self as pb, step::What as Step};
 
 use super::Small;
@@ -9,7 +10,7 @@ use crate::{
     RelPath,
     content::{ContentHasher, hole, is_zero},
     context::CancelFlag,
-    delta::{Basis, BlockList, BlockLister, DeltaMaker, Instruction},
+    delta::{Basis, BlockList, BlockLister, DeltaMaker, Instruction, Part},
     entry::{Digest, Entry},
     error::Error,
     fs::{Found, What, is_absent},
@@ -71,6 +72,7 @@ pub(crate) fn send(
         };
         let begin = pb::Begin {
             basis: known.as_ref().map(|(basis, _)| basis.0.to_vec().into()).unwrap_or_default(),
+            sketched: false,
         };
         let step = if attempt == 0 { Step::Begin(begin) } else { Step::Restart(begin) };
         out.push(pipe, step)?;
@@ -112,18 +114,27 @@ pub(crate) fn send(
     fail(pipe, out, "it changed while it was read".to_owned())
 }
 
-/// Sends what was read ahead; the receiver has no basis for so little.
+/// Sends what was read ahead; `parts`: as the way to it from what the receiver told the sketch of.
 pub(crate) fn send_small(
     pipe: &mut Pipe<'_>,
     out: &mut StepWriter,
     path: &RelPath,
     small: Small,
+    parts: Option<Vec<Part>>,
     announced: Option<&Announced<'_>>,
 ) -> Result<Sent, Error> {
     let Small { content, entry, modified_ms } = small;
-    out.push(pipe, Step::Begin(pb::Begin::default()))?;
-    if !content.is_empty() {
-        out.push(pipe, Step::Data(content.into()))?;
+    let content = Bytes::from(content);
+    let begin = pb::Begin { sketched: parts.is_some(), ..pb::Begin::default() };
+    out.push(pipe, Step::Begin(begin))?;
+    for part in parts.unwrap_or_else(|| vec![Part::Data(0..content.len())]) {
+        match part {
+            Part::Copy { offset, length } => {
+                out.push(pipe, Step::Copy(pb::Copy { offset, length }))?;
+            }
+            Part::Data(range) if range.is_empty() => {}
+            Part::Data(range) => out.push(pipe, Step::Data(content.slice(range)))?,
+        }
     }
     end(pipe, out, path, &entry, modified_ms, announced)?;
     Ok(Sent::Whole(entry))

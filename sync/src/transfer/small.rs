@@ -47,6 +47,12 @@ pub(crate) fn read_copy(file: &File, wanted: &Entry) -> Option<Vec<u8>> {
     (wanted.digest() == Some(Digest::of(&content))).then_some(content)
 }
 
+/// Reads a file of less than so many bytes.
+pub(crate) fn read_whole(file: &File, limit: u64) -> Option<Vec<u8>> {
+    let size = file.metadata().ok()?.len();
+    if size >= limit { None } else { read(file, size).ok() }
+}
+
 fn read(file: &File, size: u64) -> io::Result<Vec<u8>> {
     let mut content = vec![0; usize::try_from(size).map_err(io::Error::other)?];
     let mut at = 0;

@@ -52,6 +52,7 @@ fn prepare(dice: &mut Dice) -> Pair {
         write(pair.server(name), format!("{name} before"));
     }
     write(pair.server("d/large"), noise(90_000, 1));
+    write(pair.server("d/small"), noise(4_000, 3));
     if !dice.once_in(4) {
         pair.sync();
     }
@@ -64,6 +65,9 @@ fn prepare(dice: &mut Dice) -> Pair {
     let mut large = noise(90_000, 1);
     large[45_000] ^= 1;
     write(edited, large);
+    let mut small = noise(4_000, 3);
+    small.splice(2_000..2_010, *b"edited");
+    write(pair.studio("d/small"), small);
     fs::remove_file(pair.server("d/x")).unwrap();
     if pair.studio("a").exists() {
         fs::remove_file(pair.studio("a")).unwrap();
