@@ -57,6 +57,7 @@ pub struct Welcome {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Entry {
+    /// Empty where the context has it.
     #[prost(bytes = "bytes", tag = "1")]
     pub path: ::prost::bytes::Bytes,
     #[prost(enumeration = "Kind", tag = "2")]

@@ -1,8 +1,8 @@
 //! What is remembered of a content's blocks.
 
 use blake3::hazmat::ChainingValue;
-use fast_rsync::{Signature, SignatureOptions};
 
+use super::anchors::anchor;
 use crate::{
     content::{REGION_BYTES, Regions, tree},
     entry::Digest,
@@ -14,13 +14,8 @@ const SMALLEST_CONTENT: u64 = 64 << 10;
 pub(super) const LARGEST_CONTENT: u64 = 64 << 30;
 const SMALLEST_BLOCK: u64 = 1 << 10;
 const LARGEST_BLOCK: u64 = 128 << 10;
-/// Bytes of each block's MD4 in the rolling signature: enough to be right nearly always; BLAKE3 has the last word.
-const MD4_BYTES: u32 = 8;
-/// A signature's header: magic, block size, hash size, four bytes each (librsync's format).
-const HEADER_BYTES: usize = 12;
-/// A block in a signature: a rolling hash of four bytes, and MD4.
-const SIGNATURE_BYTES: usize = 12;
 const STRONG_BYTES: usize = 32;
+const ANCHOR_WIDTH: usize = 8;
 /// Content that is hashed at once; a multiple of every block size.
 pub(crate) const WINDOW_BYTES: usize = 1 << 20;
 
@@ -31,8 +26,8 @@ pub(crate) struct BlockList {
     pub content_size: u64,
     /// Each block's subtree of BLAKE3's tree, so that the digest of the whole follows from them.
     strong: Vec<ChainingValue>,
-    /// librsync's signature of the whole.
-    pub signature: Vec<u8>,
+    /// Of each block, to find it elsewhere.
+    pub anchors: Vec<u64>,
 }
 
 /// The size of a content's blocks; `None` for contents that are too small or too large for a list.
@@ -52,13 +47,10 @@ impl BlockList {
     /// Hashes what comes next: whole blocks, unless it is the end.
     pub(crate) fn hash(&mut self, bytes: &[u8]) {
         let size = usize::try_from(self.block_size).expect("at most 128 KiB");
-        let options = SignatureOptions { block_size: self.block_size, crypto_hash_size: MD4_BYTES };
-        let signature = Signature::calculate(bytes, options).into_serialized();
-        let skip = if self.signature.is_empty() { 0 } else { HEADER_BYTES };
-        self.signature.extend(signature.iter().skip(skip));
         let mut at = self.content_size;
         for block in bytes.chunks(size) {
             self.strong.push(tree::part(block, at));
+            self.anchors.push(anchor(block));
             at += block.len() as u64;
         }
         self.content_size = at;
@@ -72,8 +64,7 @@ impl BlockList {
     }
 
     pub(crate) fn append(&mut self, window: Self) {
-        let skip = if self.signature.is_empty() { 0 } else { HEADER_BYTES };
-        self.signature.extend(window.signature.iter().skip(skip));
+        self.anchors.extend(window.anchors);
         self.strong.extend(window.strong);
         self.content_size = window.content_size;
     }
@@ -82,20 +73,12 @@ impl BlockList {
     pub(crate) fn append_same(&mut self, other: &Self, count: u64) -> bool {
         let first = self.count();
         let end = first.saturating_add(count);
-        let range = |width: usize, header: usize| {
-            let at =
-                |block: u64| usize::try_from(block).ok()?.checked_mul(width)?.checked_add(header);
-            Some(at(first)?..at(end)?)
-        };
-        let strong = range(1, 0).and_then(|range| other.strong.get(range));
-        let signature =
-            range(SIGNATURE_BYTES, HEADER_BYTES).and_then(|range| other.signature.get(range));
-        let (Some(strong), Some(signature)) = (strong, signature) else { return false };
-        if self.signature.is_empty() {
-            self.signature.extend(other.signature.iter().take(HEADER_BYTES));
-        }
-        self.signature.extend_from_slice(signature);
+        let range = || Some(usize::try_from(first).ok()?..usize::try_from(end).ok()?);
+        let Some(range) = range() else { return false };
+        let (strong, anchors) = (other.strong.get(range.clone()), other.anchors.get(range));
+        let (Some(strong), Some(anchors)) = (strong, anchors) else { return false };
         self.strong.extend_from_slice(strong);
+        self.anchors.extend_from_slice(anchors);
         self.content_size += (first..end).map(|block| other.block_len(block)).sum::<u64>();
         true
     }
@@ -117,6 +100,10 @@ impl BlockList {
         self.block_size == other.block_size
             && self.block_len(number) == other.block_len(number)
             && at.is_some_and(|at| self.strong.get(at) == other.strong.get(at))
+    }
+
+    pub(super) fn anchor(&self, number: u64) -> Option<u64> {
+        self.anchors.get(usize::try_from(number).ok()?).copied()
     }
 
     /// Whether `bytes` are the block with this number.
@@ -166,12 +153,11 @@ impl BlockList {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes =
-            Vec::with_capacity(16 + self.strong.len() * STRONG_BYTES + self.signature.len());
+        let mut bytes = Vec::with_capacity(16 + self.strong.len() * (STRONG_BYTES + ANCHOR_WIDTH));
         bytes.extend_from_slice(&self.block_size.to_le_bytes());
         bytes.extend_from_slice(&self.content_size.to_le_bytes());
         bytes.extend(self.strong.iter().flatten());
-        bytes.extend_from_slice(&self.signature);
+        bytes.extend(self.anchors.iter().flat_map(|anchor| anchor.to_le_bytes()));
         bytes
     }
 
@@ -181,17 +167,22 @@ impl BlockList {
         let block_size = u32::from_le_bytes(*block_size);
         let content_size = u64::from_le_bytes(*content_size);
         let sizes = u32::try_from(SMALLEST_BLOCK).ok()?..=u32::try_from(LARGEST_BLOCK).ok()?;
-        if !block_size.is_power_of_two() || !sizes.contains(&block_size) {
+        let is_sound = block_size.is_power_of_two()
+            && sizes.contains(&block_size)
+            && content_size <= LARGEST_CONTENT;
+        if !is_sound {
             return None;
         }
         let count = usize::try_from(content_size.div_ceil(block_size.into())).ok()?;
-        let (strong, signature) = rest.split_at_checked(count.checked_mul(STRONG_BYTES)?)?;
+        let (strong, anchors) = rest.split_at_checked(count.checked_mul(STRONG_BYTES)?)?;
         let (strong, _) = strong.as_chunks::<STRONG_BYTES>();
-        Some(Self {
+        let (anchors, too_much) = anchors.as_chunks::<ANCHOR_WIDTH>();
+        let is_whole = anchors.len() == count && too_much.is_empty();
+        is_whole.then(|| Self {
             block_size,
             content_size,
             strong: strong.to_vec(),
-            signature: signature.to_vec(),
+            anchors: anchors.iter().map(|anchor| u64::from_le_bytes(*anchor)).collect(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Hashing a content as it passes by, in a thread beside it where it is large.
 
 use std::{
-    sync::mpsc::{SyncSender, sync_channel},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
 };
 
@@ -26,7 +26,14 @@ pub(crate) struct BlockLister {
 
 enum Hashing {
     Here(BlockList),
-    Beside(SyncSender<Job>, JoinHandle<BlockList>),
+    Beside(Beside),
+}
+
+struct Beside {
+    jobs: SyncSender<Job>,
+    /// Windows that were hashed, to be filled again: memory that was never used before costs time.
+    spare: Receiver<Vec<u8>>,
+    thread: JoinHandle<BlockList>,
 }
 
 enum Job {
@@ -35,11 +42,19 @@ enum Job {
     Same(std::sync::Arc<BlockList>, u64),
 }
 
-fn work(list: &mut BlockList, job: Job) {
+/// Answers the window, if it was one.
+fn work(list: &mut BlockList, job: Job) -> Option<Vec<u8>> {
     match job {
-        Job::Hash(bytes) => list.hash(&bytes),
-        // It was seen that they fit.
-        Job::Same(other, count) => drop(list.append_same(&other, count)),
+        Job::Hash(mut bytes) => {
+            list.hash(&bytes);
+            bytes.clear();
+            Some(bytes)
+        }
+        Job::Same(other, count) => {
+            // It was seen that they fit.
+            list.append_same(&other, count);
+            None
+        }
     }
 }
 
@@ -112,8 +127,8 @@ impl BlockLister {
         if is_first && self.taken <= self.block_size.into() {
             self.alone = Some(Digest::of(&self.window));
         }
-        let next = Vec::with_capacity(WINDOW_BYTES);
-        self.hashing.give(Job::Hash(std::mem::replace(&mut self.window, next)));
+        let window = std::mem::take(&mut self.window);
+        self.window = self.hashing.give(Job::Hash(window)).unwrap_or_default();
     }
 }
 
@@ -121,34 +136,40 @@ impl Hashing {
     fn new(block_size: u32, is_large: bool) -> Self {
         if is_large {
             let (jobs, waiting) = sync_channel(WAITING);
+            let (used, spare) = sync_channel(WAITING);
             let run = move || {
                 let mut list = BlockList::new(block_size);
                 for job in waiting {
-                    work(&mut list, job);
+                    // Nobody may want it any more.
+                    drop(work(&mut list, job).map(|window| used.try_send(window)));
                 }
                 list
             };
             // Without a thread it is done here.
             if let Ok(thread) = std::thread::Builder::new().name("sync-hash".to_owned()).spawn(run)
             {
-                return Self::Beside(jobs, thread);
+                return Self::Beside(Beside { jobs, spare, thread });
             }
         }
         Self::Here(BlockList::new(block_size))
     }
 
-    fn give(&mut self, job: Job) {
+    /// Answers a window that is free, if there is one.
+    fn give(&mut self, job: Job) -> Option<Vec<u8>> {
         match self {
             Self::Here(list) => work(list, job),
-            // A thread that panicked has its say at the end.
-            Self::Beside(jobs, _) => drop(jobs.send(job)),
+            Self::Beside(Beside { jobs, spare, .. }) => {
+                // A thread that panicked has its say at the end.
+                drop(jobs.send(job));
+                spare.try_recv().ok()
+            }
         }
     }
 
     fn finish(self) -> BlockList {
         match self {
             Self::Here(list) => list,
-            Self::Beside(jobs, thread) => {
+            Self::Beside(Beside { jobs, thread, .. }) => {
                 drop(jobs);
                 match thread.join() {
                     Ok(list) => list,

@@ -1,19 +1,20 @@
 //! Making a delta, piece by piece.
 
-use std::io;
-
-use fast_rsync::{IndexedSignature, Signature};
-
 use super::{
     BlockList,
-    rolling::{self, Piece},
+    anchors::{ANCHOR_BYTES, Index},
+    rolling::Rolling,
 };
 
 /// Bytes that are looked through at once for blocks that moved.
 const GAP_BYTES: usize = 64 << 10;
-/// Bytes that may be looked through in vain before looking is given up for this content: matching nothing costs ten times as
-/// much as reading.
-const BUDGET_BYTES: u64 = 64 << 20;
+/// Bytes that may be looked through in vain before looking is given up for this content: that costs several times as much as
+/// reading.
+const BUDGET_BYTES: u64 = 128 << 20;
+/// A block that only began like the one that was looked for costs as much as so many parts of its length.
+const VAIN_PART: u64 = 4;
+/// A copy of so much is told at once, so that the receiver carries it out while more is looked for.
+pub(crate) const COPIED_AT_ONCE: u64 = 32 << 20;
 
 /// Part of the way to the new content.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,23 +23,11 @@ pub(crate) enum Instruction<'a> {
     Data(&'a [u8]),
 }
 
-/// The basis's signature, made searchable. Costs memory in proportion to the number of blocks.
-pub(crate) struct Basis {
-    pub blocks: BlockList,
-    signature: Option<Signature>,
-}
-
-impl Basis {
-    pub(crate) fn new(blocks: BlockList) -> Self {
-        let signature = Signature::deserialize(blocks.signature.clone()).ok();
-        Self { blocks, signature }
-    }
-}
-
 /// Takes the new content in pieces and gives instructions in order.
 pub(crate) struct DeltaMaker<'a> {
     blocks: &'a BlockList,
-    index: Option<IndexedSignature<'a>>,
+    /// Made when it is needed. Costs memory in proportion to the number of blocks.
+    index: Option<Index>,
     /// Not decided on yet.
     buffer: Vec<u8>,
     /// Where the buffer begins in the new content.
@@ -52,11 +41,17 @@ pub(crate) struct DeltaMaker<'a> {
 
 type Sink<'s, E> = dyn FnMut(Instruction<'_>) -> Result<(), E> + 's;
 
+/// A block that was found.
+struct Found {
+    number: u64,
+    length: usize,
+}
+
 impl<'a> DeltaMaker<'a> {
-    pub(crate) fn new(basis: &'a Basis) -> Self {
+    pub(crate) const fn new(blocks: &'a BlockList) -> Self {
         Self {
-            blocks: &basis.blocks,
-            index: basis.signature.as_ref().map(Signature::index),
+            blocks,
+            index: None,
             buffer: Vec::new(),
             at: 0,
             next: 0,
@@ -65,21 +60,13 @@ impl<'a> DeltaMaker<'a> {
         }
     }
 
-    pub(crate) fn push<E: From<io::Error>>(
-        &mut self,
-        bytes: &[u8],
-        sink: &mut Sink<'_, E>,
-    ) -> Result<(), E> {
+    pub(crate) fn push<E>(&mut self, bytes: &[u8], sink: &mut Sink<'_, E>) -> Result<(), E> {
         self.buffer.extend_from_slice(bytes);
         self.decide(false, sink)
     }
 
     /// The next blocks are at the same place in both.
-    pub(crate) fn same<E: From<io::Error>>(
-        &mut self,
-        length: u64,
-        sink: &mut Sink<'_, E>,
-    ) -> Result<(), E> {
+    pub(crate) fn same<E>(&mut self, length: u64, sink: &mut Sink<'_, E>) -> Result<(), E> {
         self.decide(true, sink)?;
         self.copy(self.at, length, sink)?;
         self.at += length;
@@ -87,13 +74,13 @@ impl<'a> DeltaMaker<'a> {
         Ok(())
     }
 
-    pub(crate) fn finish<E: From<io::Error>>(mut self, sink: &mut Sink<'_, E>) -> Result<(), E> {
+    pub(crate) fn finish<E>(mut self, sink: &mut Sink<'_, E>) -> Result<(), E> {
         self.decide(true, sink)?;
         self.flush_copy(sink)
     }
 
-    fn decide<E: From<io::Error>>(&mut self, end: bool, sink: &mut Sink<'_, E>) -> Result<(), E> {
-        let buffer = std::mem::take(&mut self.buffer);
+    fn decide<E>(&mut self, end: bool, sink: &mut Sink<'_, E>) -> Result<(), E> {
+        let mut buffer = std::mem::take(&mut self.buffer);
         let mut rest = buffer.as_slice();
         let gap = self.gap();
         // Enough for a block and for a gap; so less is never decided on too early.
@@ -108,7 +95,9 @@ impl<'a> DeltaMaker<'a> {
                 None => self.search(rest, end, sink)?,
             };
         }
-        self.buffer = rest.to_vec();
+        let left = rest.len();
+        buffer.drain(..buffer.len() - left);
+        self.buffer = buffer;
         Ok(())
     }
 
@@ -140,60 +129,68 @@ impl<'a> DeltaMaker<'a> {
         )
     }
 
-    /// Looks for blocks that moved in the next gap; answers what is left to decide on.
-    fn search<'b, E: From<io::Error>>(
+    /// Looks for a block that moved in the next gap; answers what is left to decide on.
+    fn search<'b, E>(
         &mut self,
         rest: &'b [u8],
         end: bool,
         sink: &mut Sink<'_, E>,
     ) -> Result<&'b [u8], E> {
-        let (reach, meets) = self.reach(rest);
-        let (here, after) = rest.split_at(reach);
-        let whole = meets || (end && after.is_empty());
-        let pieces = match &self.index {
-            Some(index) if self.budget > 0 => rolling::find(index, here),
-            _ => None,
+        let reach = self.reach(rest);
+        let (passed, found) = self.find(rest, reach, end);
+        let (data, after) = rest.split_at(passed);
+        self.data(data, sink)?;
+        self.at += passed as u64;
+        let Some(Found { number, length }) = found else {
+            self.budget = self.budget.saturating_sub(passed as u64);
+            return Ok(after);
         };
-        let pieces = pieces.unwrap_or_else(|| vec![Piece::Literal(here.len())]);
-        let tail = pieces.iter().rev().map_while(|piece| match piece {
-            Piece::Literal(length) => Some(*length),
-            Piece::Copy { .. } => None,
-        });
-        let tail: usize = tail.sum();
-        if tail == here.len() {
-            self.budget = self.budget.saturating_sub(here.len() as u64);
-        }
-        // A block may begin in the last bytes of what was looked through.
-        let keep = if whole { 0 } else { tail.min(self.block_size() - 1) };
-        let taken = here.len() - keep;
-        let mut left = here;
-        let mut decided = 0;
-        for piece in pieces {
-            match piece {
-                Piece::Literal(length) => {
-                    let length = length.min(taken - decided);
-                    let (data, more) = left.split_at(length);
-                    self.data(data, sink)?;
-                    left = more;
-                    decided += length;
-                }
-                Piece::Copy { offset, length } => {
-                    let count = usize::try_from(length).map_err(io::Error::other)?;
-                    let (_, more) =
-                        left.split_at_checked(count).ok_or_else(|| io::Error::other("delta"))?;
-                    self.copy(offset, length, sink)?;
-                    self.next = (offset + length).div_ceil(u64::from(self.blocks.block_size));
-                    left = more;
-                    decided += count;
-                }
-            }
-        }
-        self.at += taken as u64;
-        Ok(rest.split_at(taken).1)
+        self.copy(self.offset(number), length as u64, sink)?;
+        self.next = number + 1;
+        self.at += length as u64;
+        Ok(after.split_at(length).1)
     }
 
-    /// How far to look, and whether the block after that is known to be at its old place.
-    fn reach(&self, rest: &[u8]) -> (usize, bool) {
+    /// The first block that begins before `reach`, and what is before it. Without one: how much certainly is in none.
+    fn find(&mut self, rest: &[u8], reach: usize, end: bool) -> (usize, Option<Found>) {
+        if self.budget == 0 {
+            return (reach, None);
+        }
+        let blocks = self.blocks;
+        let index = self.index.get_or_insert_with(|| Index::new(&blocks.anchors));
+        let size = usize::try_from(blocks.block_size).expect("at most 128 KiB");
+        // Of what begins later, the end is not here yet.
+        let ready = if end { reach } else { reach.min(rest.len().saturating_sub(size) + 1) };
+        let Some(window) = rest.get(..ANCHOR_BYTES) else { return (ready, None) };
+        let mut rolling = Rolling::new(window);
+        let coming = rest.get(ANCHOR_BYTES..).unwrap_or_default();
+        for (at, out) in rest.iter().enumerate().take(ready) {
+            let anchor = rolling.hash();
+            if index.has(anchor) {
+                let expected = blocks.anchor(self.next) == Some(anchor);
+                let expected = expected.then_some(self.next);
+                for number in expected.into_iter().chain(index.find(anchor)) {
+                    let Ok(length) = usize::try_from(blocks.block_len(number)) else { continue };
+                    // A short last block is one only at the end.
+                    let fits = length == size || (end && at + length == rest.len());
+                    let Some(bytes) = rest.get(at..at + length).filter(|_| fits) else { continue };
+                    if length >= ANCHOR_BYTES && blocks.is_block(number, bytes) {
+                        return (at, Some(Found { number, length }));
+                    }
+                    self.budget = self.budget.saturating_sub(length as u64 / VAIN_PART);
+                }
+                if self.budget == 0 {
+                    return (reach, None);
+                }
+            }
+            let Some(next) = coming.get(at) else { break };
+            rolling.roll(*out, *next);
+        }
+        (ready, None)
+    }
+
+    /// How far to look: at most to the block after this that is known to be at its old place.
+    fn reach(&self, rest: &[u8]) -> usize {
         let size = self.block_size();
         let most = self.gap().min(rest.len());
         let into = usize::try_from(self.at % size as u64).expect("less than a block");
@@ -204,11 +201,11 @@ impl<'a> DeltaMaker<'a> {
                 .get(reach..reach + size)
                 .is_some_and(|block| self.blocks.is_block(number, block))
             {
-                return (reach, true);
+                return reach;
             }
             reach += size;
         }
-        (most, false)
+        most
     }
 
     fn copy<E>(&mut self, offset: u64, length: u64, sink: &mut Sink<'_, E>) -> Result<(), E> {
@@ -219,7 +216,10 @@ impl<'a> DeltaMaker<'a> {
                 self.pending = Some((offset, length));
             }
         }
-        Ok(())
+        match self.pending {
+            Some((_, length)) if length >= COPIED_AT_ONCE => self.flush_copy(sink),
+            _ => Ok(()),
+        }
     }
 
     fn data<E>(&mut self, data: &[u8], sink: &mut Sink<'_, E>) -> Result<(), E> {
@@ -252,10 +252,10 @@ mod tests {
 
     /// The new content again, and how many bytes of it travelled.
     fn through(old: &[u8], new: &[u8], step: usize) -> (Vec<u8>, usize) {
-        let basis = Basis::new(list(old));
+        let basis = list(old);
         let mut maker = DeltaMaker::new(&basis);
         let (mut again, mut literal) = (Vec::new(), 0);
-        let mut sink = |instruction: Instruction<'_>| -> io::Result<()> {
+        let mut sink = |instruction: Instruction<'_>| -> Result<(), std::convert::Infallible> {
             match instruction {
                 Instruction::Copy { offset, length } => {
                     let from = usize::try_from(offset).unwrap();
@@ -302,10 +302,14 @@ mod tests {
         fn any_edit_comes_through(
             seed in 0u64..8,
             size in 0usize..300_000,
+            period in prop_oneof![Just(0usize), Just(1), Just(7), Just(1_000)],
             edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..5_000, 0usize..5_000), 0..6),
             step in 1_000usize..300_000,
         ) {
-            let old = noise(size, seed);
+            let mut old = noise(size, seed);
+            for at in period..if period == 0 { 0 } else { size } {
+                old[at] = old[at - period];
+            }
             let mut new = old.clone();
             for (at, remove, insert) in edits {
                 let at = at.index(new.len() + 1);

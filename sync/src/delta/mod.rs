@@ -4,9 +4,10 @@
 //! Of small contents nothing is remembered: their differences are made from a sketch that the other side sends (`sketch.rs`).
 //!
 //! Three ways to find a block again, the cheapest first: at the same offset; right behind the block that was found last; and,
-//! only in gaps between those, anywhere, by a rolling hash (`fast_rsync`), whose work on content that matches nothing is
-//! bounded. A block hash may lie: the receiver checks BLAKE3 of the whole and else takes the whole content.
+//! only in gaps between those, anywhere, by a rolling hash of its first bytes, which is work that is bounded. The way may
+//! lead elsewhere, where the receiver's basis is not what it was: it checks BLAKE3 of the whole and else takes the whole content.
 
+mod anchors;
 mod blocks;
 mod lister;
 mod maker;
@@ -15,5 +16,5 @@ mod sketch;
 
 pub(crate) use blocks::{BlockList, WINDOW_BYTES, block_size};
 pub(crate) use lister::BlockLister;
-pub(crate) use maker::{Basis, DeltaMaker, Instruction};
+pub(crate) use maker::{COPIED_AT_ONCE, DeltaMaker, Instruction};
 pub(crate) use sketch::{Part, parts, sketch};

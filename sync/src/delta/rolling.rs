@@ -1,57 +1,54 @@
-//! Finding blocks anywhere, by `fast_rsync`, whose answer is in librsync's delta format.
+//! A hash of a window of bytes that can be moved on by a byte: a polynomial in a fixed odd number, modulo 2⁶⁴.
 //!
-//! The format: a magic number of four bytes, then commands of one byte with big-endian numbers behind them: 0 ends; 1 to 64 are
-//! so many literal bytes; 65 to 68 a literal with a length of 1, 2, 4 or 8 bytes; 69 to 84 a copy, the width of whose offset
-//! and length is in the command's number.
+//! Quick, and no more than that: whoever wants to can make two windows with one hash. What it finds is proven by BLAKE3.
 
-use fast_rsync::{IndexedSignature, diff};
+/// Odd, with bits everywhere.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-const MAGIC_BYTES: usize = 4;
-
-/// A piece of what was looked through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Piece {
-    /// So many bytes that were found nowhere.
-    Literal(usize),
-    Copy {
-        offset: u64,
-        length: u64,
-    },
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rolling {
+    hash: u64,
+    /// Of the byte that leaves.
+    leaving: u64,
 }
 
-/// Pieces in order; `None` when the library could not do it.
-pub(super) fn find(signature: &IndexedSignature<'_>, bytes: &[u8]) -> Option<Vec<Piece>> {
-    let mut delta = Vec::new();
-    diff(signature, bytes, &mut delta).ok()?;
-    parse(&delta)
-}
-
-fn parse(delta: &[u8]) -> Option<Vec<Piece>> {
-    let mut rest = delta.get(MAGIC_BYTES..)?;
-    let mut pieces = Vec::new();
-    loop {
-        let (&command, after) = rest.split_first()?;
-        rest = after;
-        let piece = match command {
-            0 => return Some(pieces),
-            1..=64 => Piece::Literal(command.into()),
-            65..=68 => Piece::Literal(usize::try_from(number(&mut rest, command - 65)?).ok()?),
-            69..=84 => Piece::Copy {
-                offset: number(&mut rest, (command - 69) / 4)?,
-                length: number(&mut rest, (command - 69) % 4)?,
-            },
-            _ => return None,
-        };
-        if let Piece::Literal(length) = piece {
-            rest = rest.get(length..)?;
+impl Rolling {
+    pub(super) fn new(window: &[u8]) -> Self {
+        let mut rolling = Self { hash: 0, leaving: 1 };
+        for byte in window {
+            rolling.hash = rolling.hash.wrapping_mul(FACTOR).wrapping_add(u64::from(*byte) + 1);
+            rolling.leaving = rolling.leaving.wrapping_mul(FACTOR);
         }
-        pieces.push(piece);
+        rolling
+    }
+
+    pub(super) fn roll(&mut self, out: u8, next: u8) {
+        let moved = self.hash.wrapping_mul(FACTOR).wrapping_add(u64::from(next) + 1);
+        self.hash = moved.wrapping_sub((u64::from(out) + 1).wrapping_mul(self.leaving));
+    }
+
+    /// The lower bits of a polynomial depend on little: here each depends on everything.
+    pub(super) fn hash(self) -> u64 {
+        let mixed = (self.hash ^ (self.hash >> 29)).wrapping_mul(FACTOR);
+        mixed ^ (mixed >> 32)
+    }
+
+    pub(super) fn short(self) -> u32 {
+        u32::try_from(self.hash() >> 32).unwrap_or_default()
     }
 }
 
-/// A big-endian number of 1, 2, 4 or 8 bytes.
-fn number(rest: &mut &[u8], width: u8) -> Option<u64> {
-    let (bytes, after) = rest.split_at_checked(1 << width)?;
-    *rest = after;
-    Some(bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_was_moved_there_hashes_as_one_that_began_there() {
+        let bytes: Vec<u8> = (0..2_000_u32).map(|at| (at * at % 251) as u8).collect();
+        let mut rolling = Rolling::new(&bytes[..256]);
+        for at in 0..bytes.len() - 256 {
+            assert_eq!(rolling.hash(), Rolling::new(&bytes[at..at + 256]).hash());
+            rolling.roll(bytes[at], bytes[at + 256]);
+        }
+    }
 }

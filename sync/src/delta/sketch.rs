@@ -6,13 +6,13 @@
 
 use std::ops::Range;
 
+use super::rolling::Rolling;
+
 /// Less than this is as cheap whole.
 const SMALLEST_BYTES: usize = 512;
 const SMALLEST_BLOCK: usize = 128;
 const LARGEST_BLOCK: usize = 1 << 10;
 const HASH_BYTES: usize = 4;
-/// Odd, with bits everywhere.
-const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 /// What a part costs on its way besides its data.
 const PART_BYTES: usize = 6;
 /// Bits of the filter that most windows do not pass.
@@ -27,35 +27,6 @@ fn block_size(size: usize) -> usize {
 fn offset(size: usize, number: usize) -> usize {
     let block = block_size(size);
     (number * block).min(size - block)
-}
-
-/// A hash that can be moved on by a byte.
-struct Rolling {
-    hash: u64,
-    /// Of the byte that leaves.
-    leaving: u64,
-}
-
-impl Rolling {
-    fn new(block: &[u8]) -> Self {
-        let mut rolling = Self { hash: 0, leaving: 1 };
-        for byte in block {
-            rolling.hash = rolling.hash.wrapping_mul(FACTOR).wrapping_add(u64::from(*byte) + 1);
-            rolling.leaving = rolling.leaving.wrapping_mul(FACTOR);
-        }
-        rolling
-    }
-
-    fn roll(&mut self, out: u8, next: u8) {
-        let moved = self.hash.wrapping_mul(FACTOR).wrapping_add(u64::from(next) + 1);
-        self.hash = moved.wrapping_sub((u64::from(out) + 1).wrapping_mul(self.leaving));
-    }
-
-    /// The upper bits depend on everything.
-    fn short(&self) -> u32 {
-        let mixed = (self.hash ^ (self.hash >> 29)).wrapping_mul(FACTOR);
-        u32::try_from(mixed >> 32).unwrap_or_default()
-    }
 }
 
 /// What its holder tells of a content; `None` where that is not worth it.

@@ -16,7 +16,7 @@ use crate::{
     side::Side,
     threads,
     transfer::{Announced, SMALL_BYTES, Sent, Small, read_small, send, send_small},
-    wire::{Pipe, StepWriter, proto_entry},
+    wire::{Pipe, StepWriter, proto_local_entry},
 };
 
 /// A batch is committed when it has so many operations or bytes. One batch is on its way while the one before is written.
@@ -111,7 +111,7 @@ impl Run<'_> {
                 tell(pipe, out, Do::Link(target.to_vec().into())).map(|()| 0)
             }
             Action::PutFile { entry, modified_ms, source } => {
-                let wanted = proto_entry(path, entry, *modified_ms);
+                let wanted = proto_local_entry(entry, *modified_ms);
                 match source {
                     Source::Local(source) => {
                         let source = source.as_bytes().to_vec().into();
@@ -153,7 +153,7 @@ impl Run<'_> {
         let announced = Announced { entry: wanted, modified_ms };
         let announced = Some(&announced);
         let sent = match small {
-            Some(small) => send_small(pipe, out, source, small, None, announced)?,
+            Some(small) => send_small(pipe, out, small, None, announced)?,
             None => send(self.here, pipe, out, source, basis, announced)?,
         };
         if let Sent::Whole(sent) = sent

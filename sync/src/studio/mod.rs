@@ -151,7 +151,7 @@ fn send_all(
         let announced = announced.as_ref();
         let basis = optional_digest(&item.basis)?;
         match small {
-            Some((small, parts)) => send_small(pipe, out, &path, small, parts, announced)?,
+            Some((small, parts)) => send_small(pipe, out, small, parts, announced)?,
             None => send(here, pipe, out, &path, basis, announced)?,
         };
         Ok(())

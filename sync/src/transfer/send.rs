@@ -10,12 +10,12 @@ use crate::{
     RelPath,
     content::{ContentHasher, hole, is_zero},
     context::CancelFlag,
-    delta::{Basis, BlockList, BlockLister, DeltaMaker, Instruction, Part},
+    delta::{BlockList, BlockLister, COPIED_AT_ONCE, DeltaMaker, Instruction, Part},
     entry::{Digest, Entry},
     error::Error,
     fs::{Found, What, is_absent},
     side::Side,
-    wire::{Pipe, StepWriter, proto_entry},
+    wire::{Pipe, StepWriter, proto_local_entry},
 };
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -57,7 +57,7 @@ pub(crate) fn send(
         Err(error) => return fail(pipe, out, format!("it can't be opened: {error}")),
     };
     let known = match basis {
-        Some(basis) => side.state.blocks(basis)?.map(|blocks| (basis, Basis::new(blocks))),
+        Some(basis) => side.state.blocks(basis)?.map(|blocks| (basis, blocks)),
         None => None,
     };
     for attempt in 0..ATTEMPTS {
@@ -107,7 +107,7 @@ pub(crate) fn send(
                 side.state.keep_blocks(digest, &blocks)?;
             }
             let entry = Entry::File { size, digest, executable: after.stamp.executable };
-            end(pipe, out, path, &entry, after.stamp.modified_ms(), announced)?;
+            end(pipe, out, &entry, after.stamp.modified_ms(), announced)?;
             return Ok(Sent::Whole(entry));
         }
     }
@@ -118,7 +118,6 @@ pub(crate) fn send(
 pub(crate) fn send_small(
     pipe: &mut Pipe<'_>,
     out: &mut StepWriter,
-    path: &RelPath,
     small: Small,
     parts: Option<Vec<Part>>,
     announced: Option<&Announced<'_>>,
@@ -136,14 +135,13 @@ pub(crate) fn send_small(
             Part::Data(range) => out.push(pipe, Step::Data(content.slice(range)))?,
         }
     }
-    end(pipe, out, path, &entry, modified_ms, announced)?;
+    end(pipe, out, &entry, modified_ms, announced)?;
     Ok(Sent::Whole(entry))
 }
 
 fn end(
     pipe: &mut Pipe<'_>,
     out: &mut StepWriter,
-    path: &RelPath,
     entry: &Entry,
     modified_ms: i64,
     announced: Option<&Announced<'_>>,
@@ -154,7 +152,7 @@ fn end(
     let end = if as_announced {
         Step::Complete(true)
     } else {
-        Step::End(proto_entry(path, entry, modified_ms))
+        Step::End(proto_local_entry(entry, modified_ms))
     };
     out.push(pipe, end)
 }
@@ -206,13 +204,13 @@ impl Sending<'_, '_> {
         &mut self,
         file: &File,
         blocks: &BlockList,
-        basis: &Basis,
+        basis: &BlockList,
         cancel: &CancelFlag,
     ) -> Result<io::Result<()>, Error> {
         let size = u64::from(blocks.block_size);
         let mut number = 0;
         while number < blocks.count() {
-            let (end, is_same) = match blocks.same_from(&basis.blocks, number) {
+            let (end, is_same) = match blocks.same_from(basis, number) {
                 Ok(count) => (number + count, true),
                 Err(count) => (number + count, false),
             };
@@ -335,15 +333,10 @@ fn tell(
 ) -> Result<(), Error> {
     match instruction {
         Instruction::Copy { offset, length } => {
-            out.push(pipe, Step::Copy(pb::Copy { offset: *offset, length: *length }))
+            out.push(pipe, Step::Copy(pb::Copy { offset: *offset, length: *length }))?;
+            // Work for the receiver, while this side looks on.
+            if *length >= COPIED_AT_ONCE { out.flush(pipe) } else { Ok(()) }
         }
         Instruction::Data(data) => out.data(pipe, data),
-    }
-}
-
-impl From<io::Error> for Error {
-    /// Of the delta, whose instructions did not fit what they were made from.
-    fn from(source: io::Error) -> Self {
-        Self::Io { what: "can't tell what changed".to_owned(), source }
     }
 }

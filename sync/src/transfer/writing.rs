@@ -216,9 +216,9 @@ impl<'a> Writing<'a> {
                     }
                 }
             }
-            buffer.resize(COPY_BYTES, 0);
             let now = length.min(COPY_BYTES as u64);
-            let Some(piece) = buffer.get_mut(..usize::try_from(now).unwrap_or(0)) else { break };
+            buffer.resize(usize::try_from(now).unwrap_or(0), 0);
+            let piece = buffer.as_mut_slice();
             if let Err(error) = basis.file.read_exact_at(piece, offset) {
                 if error.kind() == io::ErrorKind::UnexpectedEof {
                     return Ok(false);

@@ -34,8 +34,12 @@ pub(crate) fn root_name(bytes: &[u8]) -> Result<[u8; 16], Error> {
 }
 
 pub(crate) fn proto_entry(path: &RelPath, entry: &Entry, modified_ms: i64) -> pb::Entry {
-    let path = path.as_bytes().to_vec().into();
-    let base = pb::Entry { path, modified_ms, ..pb::Entry::default() };
+    pb::Entry { path: path.as_bytes().to_vec().into(), ..proto_local_entry(entry, modified_ms) }
+}
+
+/// As [`proto_entry`], where the context has the path.
+pub(crate) fn proto_local_entry(entry: &Entry, modified_ms: i64) -> pb::Entry {
+    let base = pb::Entry { modified_ms, ..pb::Entry::default() };
     match entry {
         Entry::Folder => pb::Entry { kind: pb::Kind::Folder.into(), ..base },
         Entry::File { size, digest, executable } => pb::Entry {
@@ -51,7 +55,7 @@ pub(crate) fn proto_entry(path: &RelPath, entry: &Entry, modified_ms: i64) -> pb
     }
 }
 
-/// An entry without its path, which is empty on the wire where the context has it.
+/// An entry without its path, which need not be on the wire where the context has it.
 pub(crate) fn local_entry(entry: &pb::Entry) -> Result<Entry, Error> {
     Ok(match entry.kind() {
         pb::Kind::Folder => Entry::Folder,

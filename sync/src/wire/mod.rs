@@ -5,7 +5,9 @@ mod effort;
 mod pipe;
 mod steps;
 
-pub(crate) use convert::{entry, local_entry, optional_digest, path, proto_entry, root_name};
+pub(crate) use convert::{
+    entry, local_entry, optional_digest, path, proto_entry, proto_local_entry, root_name,
+};
 pub(crate) use pipe::Pipe;
 pub(crate) use steps::{StepReader, StepWriter};
 
