@@ -11,8 +11,11 @@ const STRETCH_BYTES: u64 = 2 << 20;
 /// A link below this is slow (twice 95 Mbit/s), one above that is not.
 const SLOW_BYTES_A_SECOND: f64 = 24e6;
 const FAST_BYTES_A_SECOND: f64 = 48e6;
-/// Part of the time that is spent on waiting for the link, if it is what everything waits for.
-const BUSY: f64 = 0.3;
+/// Part of the time that is spent on waiting for the link, if it is what everything waits for: it, and not a peer that is busy
+/// with what came.
+const BUSY: f64 = 0.6;
+/// Less says that it is something else.
+const IDLE: f64 = 0.45;
 
 /// Finds the level, stretch by stretch.
 pub(super) struct Effort {
@@ -54,10 +57,11 @@ impl Effort {
     fn better(&self, took: f64) -> usize {
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let rate = self.bytes as f64 / took;
-        if rate < SLOW_BYTES_A_SECOND && self.waited.as_secs_f64() > took * BUSY {
-            (self.level + 1).min(LEVELS.len() - 1)
-        } else if rate > FAST_BYTES_A_SECOND {
+        let waited = self.waited.as_secs_f64() / took;
+        if rate > FAST_BYTES_A_SECOND || waited < IDLE {
             self.level.saturating_sub(1)
+        } else if rate < SLOW_BYTES_A_SECOND && waited > BUSY {
+            (self.level + 1).min(LEVELS.len() - 1)
         } else {
             self.level
         }
@@ -75,6 +79,12 @@ mod tests {
         assert_eq!(effort.better(1.0), 1, "it waits for the link");
         effort.waited = Duration::from_millis(100);
         assert_eq!(effort.better(1.0), 0, "it waits for something else");
+        effort.level = 1;
+        assert_eq!(effort.better(1.0), 0, "work is lost on what does not wait for the link");
+        effort.waited = Duration::from_millis(500);
+        assert_eq!(effort.better(1.0), 1, "it can't be told");
+        effort.level = 0;
+        assert_eq!(effort.better(1.0), 0, "it can't be told");
         (effort.level, effort.waited) = (1, Duration::from_millis(900));
         assert_eq!(effort.better(0.1), 0, "100 MB/s");
         assert_eq!(effort.better(0.3), 1, "neither slow nor fast");
