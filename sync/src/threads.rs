@@ -48,6 +48,20 @@ struct Progress<R> {
     ended: bool,
 }
 
+/// Ends the work of all when whoever holds it is done, or only when they panic over it: nobody waits for what never comes.
+struct End<F: Fn()> {
+    always: bool,
+    end: F,
+}
+
+impl<F: Fn()> Drop for End<F> {
+    fn drop(&mut self) {
+        if self.always || std::thread::panicking() {
+            (self.end)();
+        }
+    }
+}
+
 /// Works on items ahead of what takes the results, in their order.
 pub(crate) fn ahead<'t, T: Sync, R: Send, E>(
     items: &'t [T],
@@ -61,6 +75,11 @@ pub(crate) fn ahead<'t, T: Sync, R: Send, E>(
     let progress = Mutex::new(progress);
     let (room, ready) = (Condvar::new(), Condvar::new());
     let lock = || progress.lock().unwrap_or_else(PoisonError::into_inner);
+    let end = || {
+        lock().ended = true;
+        room.notify_all();
+        ready.notify_all();
+    };
     let runs: Vec<&[T]> = items.chunks(RUN).collect();
     let begin = || {
         let mut now = lock();
@@ -75,6 +94,7 @@ pub(crate) fn ahead<'t, T: Sync, R: Send, E>(
         None
     };
     let worker = || {
+        let _end = End { always: false, end };
         while let Some(at) = begin() {
             let Some(run) = runs.get(at) else { break };
             let results = run.iter().map(&work).collect();
@@ -92,11 +112,15 @@ pub(crate) fn ahead<'t, T: Sync, R: Send, E>(
         for _ in 0..count().min(runs.len()) {
             scope.spawn(worker);
         }
-        let mut end = Ok(());
-        'runs: for run in &runs {
+        let _end = End { always: true, end };
+        for run in &runs {
             let results = {
                 let mut now = lock();
                 while !matches!(now.results.front(), Some(Some(_))) {
+                    if now.ended {
+                        // A worker panicked, and so does the scope.
+                        return Ok(());
+                    }
                     now = ready.wait(now).unwrap_or_else(PoisonError::into_inner);
                 }
                 now.first += 1;
@@ -104,15 +128,10 @@ pub(crate) fn ahead<'t, T: Sync, R: Send, E>(
             };
             room.notify_one();
             for (item, result) in run.iter().zip(results) {
-                end = take(item, result);
-                if end.is_err() {
-                    break 'runs;
-                }
+                take(item, result)?;
             }
         }
-        lock().ended = true;
-        room.notify_all();
-        end
+        Ok(())
     })
 }
 
@@ -141,5 +160,24 @@ mod tests {
         );
         assert_eq!(end, Err(500));
         assert_eq!(ahead(&[] as &[u8], |item| *item, |_, _| Err(())), Ok(()));
+    }
+
+    #[test]
+    fn a_panic_of_either_end_leaves_nobody_waiting() {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        let items: Vec<usize> = (0..10_000).collect();
+        for (worker, taker) in [(Some(700), None), (None, Some(700)), (Some(0), None)] {
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                ahead(
+                    &items,
+                    |item| assert!(Some(*item) != worker, "on purpose"),
+                    |item, ()| {
+                        assert!(Some(*item) != taker, "on purpose");
+                        Ok::<(), ()>(())
+                    },
+                )
+            }));
+            assert!(ended.is_err(), "{worker:?} {taker:?}");
+        }
     }
 }

@@ -27,6 +27,18 @@ struct Waiting {
     ended: bool,
 }
 
+/// Held while a task is worked on. Whoever panics over it ends the work of all: nobody waits for what never comes.
+pub(super) struct Busy<'q>(&'q Queue);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end();
+        }
+        self.0.done();
+    }
+}
+
 /// Last in, first out: so few folders wait at a time.
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
@@ -54,8 +66,8 @@ impl Queue {
         }
     }
 
-    /// The next task; waits while another thread may still make one. `None`: all is done.
-    pub(super) fn next(&self) -> Option<Task> {
+    /// The next task; waits while another thread may still make one. `None`: all is done, or one broke off.
+    pub(super) fn next(&self) -> Option<(Task, Busy<'_>)> {
         let mut waiting = self.lock();
         loop {
             if waiting.ended {
@@ -63,7 +75,7 @@ impl Queue {
             }
             if let Some(task) = waiting.tasks.pop() {
                 waiting.busy += 1;
-                return Some(task);
+                return Some((task, Busy(self)));
             }
             if waiting.busy == 0 {
                 self.more.notify_all();
@@ -73,10 +85,9 @@ impl Queue {
         }
     }
 
-    /// A task that [`Self::next`] gave is done.
-    pub(super) fn done(&self) {
+    fn done(&self) {
         let mut waiting = self.lock();
-        waiting.busy -= 1;
+        waiting.busy = waiting.busy.saturating_sub(1);
         if waiting.busy == 0 && waiting.tasks.is_empty() {
             self.more.notify_all();
         }
@@ -86,5 +97,24 @@ impl Queue {
     pub(super) fn end(&self) {
         self.lock().ended = true;
         self.more.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_leaves_nobody_waiting() {
+        let queue = Queue::new(vec![Task::Folder(None)]);
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            crate::threads::each(vec![(); 3], |()| {
+                let Some((_, _busy)) = queue.next() else { return };
+                panic!("on purpose");
+            })
+        }));
+        assert!(ended.is_err() && queue.next().is_none());
     }
 }

@@ -120,7 +120,7 @@ pub(crate) fn scan(scanning: Scanning<'_>) -> Result<Scan, Error> {
     }
     for path in vanished {
         let agreed = if scanning.is_agreed { scanning.memory.agreed(&path)? } else { None };
-        seen.entries -= 1;
+        seen.entries = seen.entries.saturating_sub(1);
         match agreed {
             Some(agreed) => {
                 seen.differences.insert(path, Difference { now: None, agreed: Some(agreed) });
@@ -154,10 +154,8 @@ fn work(
     below: &HashMap<RelPath, Vec<Item>>,
 ) -> Result<Part, Error> {
     let mut visitor = Visitor::new(scanning, queue, below);
-    while let Some(task) = queue.next() {
-        let done = visitor.visit(task);
-        queue.done();
-        if let Err(error) = done {
+    while let Some((task, _busy)) = queue.next() {
+        if let Err(error) = visitor.visit(task) {
             queue.end();
             return Err(error);
         }

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         mpsc::{SyncSender, sync_channel},
@@ -141,7 +142,12 @@ impl Worker {
         let (jobs, waiting) = sync_channel::<Vec<(usize, Job)>>(WAITING);
         let work = move || {
             for run in waiting {
-                let write = |(ticket, job)| (ticket, write(fs.as_ref(), number, &shelf, job));
+                let write = |(ticket, job)| {
+                    let write = || write(fs.as_ref(), number, &shelf, job);
+                    // Whoever waits for the others' results would wait for ever.
+                    let broke_off = |_| Err(io::Error::other("whoever wrote it broke off"));
+                    (ticket, catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(broke_off))
+                };
                 done.put(run.into_iter().map(write).collect());
             }
         };
