@@ -28,6 +28,7 @@ async fn written_read_listed_in_pages() {
             path: path.take().unwrap_or_default().into(),
             mode: 0o750,
             data: data.to_vec().into(),
+            ..WriteFileRequest::default()
         })
         .collect();
     let info = connection.files().write(tokio_stream::iter(messages)).await.unwrap().into_inner();
@@ -59,6 +60,31 @@ async fn written_read_listed_in_pages() {
         (second.entries.len(), second.more, second.entries[0].kind()),
         (1, false, Kind::Folder)
     );
+}
+
+#[tokio::test]
+async fn a_content_that_breaks_off_is_not_taken_for_the_whole() {
+    let (_control_plane, agent, connection) = studio().await;
+    let file = agent.path("home/workspace/f");
+    std::fs::write(&file, "old").unwrap();
+    let first = WriteFileRequest {
+        path: b"f"[..].into(),
+        data: b"the first half"[..].into(),
+        marks_last: true,
+        ..WriteFileRequest::default()
+    };
+    let refused = connection.files().write(tokio_stream::iter([first.clone()])).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Aborted);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "old");
+    let last = WriteFileRequest {
+        data: b" and the second"[..].into(),
+        last: true,
+        ..WriteFileRequest::default()
+    };
+    connection.files().write(tokio_stream::iter([first, last])).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "the first half and the second");
+    let left: Vec<_> = std::fs::read_dir(agent.path("home/workspace")).unwrap().collect();
+    assert_eq!(left.len(), 1, "no temporary file stays");
 }
 
 #[tokio::test]

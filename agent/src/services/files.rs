@@ -241,7 +241,7 @@ impl Files for Service {
             .ok_or_else(|| Status::invalid_argument("a path is missing"))?;
         let path = self.path(&first.path)?;
         let mut staged = blocking(move || Staged::create(path, first.mode)).await?;
-        let mut data = first.data;
+        let (mut data, marks_last, mut whole) = (first.data, first.marks_last, first.last);
         loop {
             staged = blocking(move || {
                 staged.file.write_all(&data)?;
@@ -249,9 +249,12 @@ impl Files for Service {
             })
             .await?;
             match messages.message().await? {
-                Some(more) => data = more.data,
+                Some(more) => (data, whole) = (more.data, more.last),
                 None => break,
             }
+        }
+        if marks_last && !whole {
+            return Err(Status::aborted("the content broke off; nothing was written"));
         }
         Ok(Response::new(blocking(move || staged.finish()).await?))
     }

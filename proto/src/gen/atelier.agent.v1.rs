@@ -512,6 +512,12 @@ pub struct WriteFileRequest {
     pub mode: u32,
     #[prost(bytes = "bytes", tag = "3")]
     pub data: ::prost::bytes::Bytes,
+    /// In the first message only: the content is whole once a message says `last`. A stream that ends before was cut, and writes
+    /// nothing. Else the stream's end is that of the content.
+    #[prost(bool, tag = "4")]
+    pub marks_last: bool,
+    #[prost(bool, tag = "5")]
+    pub last: bool,
 }
 /// Generated client implementations.
 pub mod files_client {

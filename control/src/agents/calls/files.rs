@@ -84,13 +84,29 @@ impl FileCalls for AgentHub {
     ) -> Result<ContainerFile, AppError> {
         let mut files = client!(FilesClient<_>, self.bulk(studio).await?);
         let (send, receive) = mpsc::channel(4);
-        let first =
-            WriteFileRequest { path: Bytes::copy_from_slice(path), mode, data: Bytes::new() };
+        let path = Bytes::copy_from_slice(path);
+        // A stream whose call is given up may end well before it is reset.
+        let first = WriteFileRequest { path, mode, marks_last: true, ..Default::default() };
         let requests = futures_util::stream::once(ready(first)).chain(ReceiverStream::new(receive));
         let broken = CancellationToken::new();
         let feed = async {
             // Ends with this block, so that the request ends.
             let send = send;
+            let hand_on = async |message: WriteFileRequest| match tokio::time::timeout(
+                STALLED,
+                send.send(message),
+            )
+            .await
+            {
+                Ok(Ok(())) => Ok(true),
+                // The agent has answered already: what, the call says.
+                Ok(Err(_)) => Ok(false),
+                Err(_) => {
+                    broken.cancel();
+                    let why = "its agent takes no more bytes".to_owned();
+                    Err(AppError::Unreachable { why })
+                }
+            };
             while let Some(piece) = content.next().await {
                 let mut data = match piece {
                     Ok(data) => data,
@@ -102,23 +118,17 @@ impl FileCalls for AgentHub {
                 while !data.is_empty() {
                     let data = data.split_to(data.len().min(proto::FRAME_BYTES));
                     let message = WriteFileRequest { data, ..WriteFileRequest::default() };
-                    match tokio::time::timeout(STALLED, send.send(message)).await {
-                        Ok(Ok(())) => {}
-                        // The agent has answered already: what, the call says.
-                        Ok(Err(_)) => return Ok(()),
-                        Err(_) => {
-                            broken.cancel();
-                            let why = "its agent takes no more bytes".to_owned();
-                            return Err(AppError::Unreachable { why });
-                        }
+                    if !hand_on(message).await? {
+                        return Ok(());
                     }
                 }
             }
+            hand_on(WriteFileRequest { last: true, ..WriteFileRequest::default() }).await?;
             Ok(())
         };
         let written = async {
             tokio::select! {
-                // Dropping the call resets the stream, so that the agent does not take a part for the whole.
+                // Dropping the call resets the stream, so that the agent does not wait for the rest.
                 () = broken.cancelled() => None,
                 written = files.write(requests) => Some(written),
             }
