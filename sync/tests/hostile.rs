@@ -32,6 +32,14 @@ fn entry(path: &[u8], kind: pb::Kind) -> pb::Entry {
 
 /// What the server makes of a studio that lists this and then sends the same content for every request.
 fn against(pair: &Pair, entries: Vec<pb::Entry>) -> Result<sync::Outcome, Error> {
+    sending(pair, entries, &[pb::step::What::Data(b"good"[..].into())])
+}
+
+fn sending(
+    pair: &Pair,
+    entries: Vec<pb::Entry>,
+    content: &[pb::step::What],
+) -> Result<sync::Outcome, Error> {
     let (mut server_link, mut studio_link) = links(Mishap::default(), Mishap::default());
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -41,11 +49,9 @@ fn against(pair: &Pair, entries: Vec<pb::Entry>) -> Result<sync::Outcome, Error>
             let listing = pb::Listing { entries, last: true, ..pb::Listing::default() };
             studio_link.send(encode(Body::Listing(listing))).ok();
             while let Ok(Some(_)) = studio_link.recv() {
-                let steps = [
-                    pb::step::What::Begin(pb::Begin::default()),
-                    pb::step::What::Data(b"good"[..].into()),
-                    pb::step::What::End(entry(b"a", pb::Kind::File)),
-                ];
+                let mut steps = vec![pb::step::What::Begin(pb::Begin::default())];
+                steps.extend_from_slice(content);
+                steps.push(pb::step::What::End(entry(b"a", pb::Kind::File)));
                 let steps = steps.into_iter().map(|what| pb::Step { what: Some(what) }).collect();
                 if studio_link.send(encode(Body::Stream(pb::Stream { steps }))).is_err() {
                     return;
@@ -100,6 +106,32 @@ fn a_content_that_is_not_what_was_announced_is_never_stored() {
     assert!(matches!(error, Error::Protocol { .. }), "{error}");
     assert!(!pair.server("a").exists());
     assert_eq!(read(pair.server("b")), "mine");
+}
+
+/// Whatever lengths a peer names, they are refused and not reckoned with.
+#[test]
+fn impossible_lengths_are_refused() {
+    use pb::step::What::{Copy, Data, Zeros};
+    let data = || Data(b"good"[..].into());
+    let copy = |offset, length| Copy(pb::Copy { offset, length });
+    for content in [
+        vec![Zeros(u64::MAX)],
+        vec![data(), Zeros(u64::MAX)],
+        vec![Zeros(u64::MAX), Zeros(u64::MAX), data()],
+        vec![data(), Zeros(i64::MAX as u64), Zeros(1)],
+        vec![copy(u64::MAX, u64::MAX)],
+        vec![data(), copy(0, u64::MAX), copy(u64::MAX, 1)],
+    ] {
+        for size in [4, 70_000, u64::MAX >> 1] {
+            let pair = Pair::new();
+            write(pair.server("b"), "mine");
+            let listed = pb::Entry { size, ..entry(b"a", pb::Kind::File) };
+            let ended = sending(&pair, vec![listed], &content);
+            assert!(!pair.server("a").exists(), "{content:?}");
+            assert_eq!(read(pair.server("b")), "mine");
+            drop(ended);
+        }
+    }
 }
 
 proptest! {

@@ -122,7 +122,7 @@ fn fill<'s>(
                 sink.on_disk_from(side, count, |sink| match sink {
                     Sink::Memory(content) => {
                         let more = usize::try_from(count).unwrap_or(0);
-                        content.resize(content.len() + more, 0);
+                        content.resize(content.len().saturating_add(more), 0);
                     }
                     Sink::Disk(writing, _) => done = writing.zeros(count),
                     Sink::Failed(_) => {}
@@ -180,11 +180,11 @@ impl<'a> Sink<'a> {
 
     /// What was small and has grown goes to the disk after all.
     fn on_disk_from(&mut self, side: &'a Side, more: u64, write: impl FnOnce(&mut Self)) {
-        if let Self::Memory(content) = self
-            && content.len() as u64 + more >= SMALL_BYTES
-        {
+        let Self::Memory(content) = self else { return write(self) };
+        let size = (content.len() as u64).saturating_add(more);
+        if size >= SMALL_BYTES {
             let content = std::mem::take(content);
-            *self = Self::open(side, content.len() as u64 + more);
+            *self = Self::open(side, size);
             if let Self::Disk(writing, _) = self {
                 writing.write(&content);
             }
