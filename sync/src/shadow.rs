@@ -29,6 +29,7 @@ use crate::{
 
 const INDEX: &[u8] = b"index";
 const NEW_INDEX: &[u8] = b"index.new";
+const NEW_CONTENT: &[u8] = b"content.new";
 /// Of an index that is read back.
 const LARGEST_INDEX: u64 = 256 << 20;
 
@@ -139,7 +140,18 @@ impl Store {
         }
     }
 
-    pub(crate) fn write(&self, fs: &dyn FileSystem, name: &[u8], content: &[u8]) -> io::Result<()> {
+    /// A content at hand. It has its name only when it is whole: what has a name is not asked for again.
+    pub(crate) fn keep(&self, fs: &dyn FileSystem, content: &[u8]) -> io::Result<()> {
+        self.write(fs, NEW_CONTENT, content)?;
+        self.adopt(fs, self.folder.as_fd(), NEW_CONTENT, Digest::of(content))
+    }
+
+    /// In place of what an interrupted run left.
+    fn write(&self, fs: &dyn FileSystem, name: &[u8], content: &[u8]) -> io::Result<()> {
+        match fs.remove_file(self.folder.as_fd(), name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         let file = fs.create(self.folder.as_fd(), name, false)?;
         fs.write(&file, content, 0)
     }
@@ -155,9 +167,6 @@ impl Store {
         bytes.extend(listing(before.collect()).encode_length_delimited_to_vec());
         let folder = self.folder.as_fd();
         let there = self.names()?;
-        if there.contains(NEW_INDEX) {
-            fs.remove_file(folder, NEW_INDEX)?;
-        }
         self.write(fs, NEW_INDEX, &bytes)?;
         if there.contains(INDEX) {
             fs.exchange(folder, NEW_INDEX, folder, INDEX)?;

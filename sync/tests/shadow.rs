@@ -9,11 +9,12 @@ use std::{
     fs,
     io::Read as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use common::{Pair, link, noise, set_executable, tree, write};
 use sync::{
-    Direction, Entry, Outcome, Request,
+    Direction, Entry, Fault, FaultyFileSystem, Outcome, Request,
     shadow::{self, Kept, Shadow},
 };
 
@@ -21,9 +22,13 @@ fn folder(pair: &Pair) -> PathBuf {
     pair.server("").parent().unwrap().join("shadow/1")
 }
 
-fn look(pair: &Pair, limit_bytes: u64) -> Outcome {
+fn looking(pair: &Pair, limit_bytes: u64) -> Request {
     let shadow = Some(Shadow { folder: folder(pair), limit_bytes });
-    pair.sync_with(&Request { direction: Direction::Check, shadow, ..Request::default() })
+    Request { direction: Direction::Check, shadow, ..Request::default() }
+}
+
+fn look(pair: &Pair, limit_bytes: u64) -> Outcome {
+    pair.sync_with(&looking(pair, limit_bytes))
 }
 
 fn kept(folder: &Path) -> BTreeMap<String, Kept> {
@@ -149,4 +154,29 @@ fn a_copy_that_is_damaged_is_none() {
     assert_eq!(content(&folder, &file), None);
     fs::remove_file(object).unwrap();
     assert_eq!(content(&folder, &file), None);
+}
+
+/// Whatever a run that broke off left of a content, the next one does not take it for the whole.
+#[test]
+fn a_copy_that_was_cut_short_is_made_again() {
+    for fault in [Fault::Killed, Fault::DiskFull] {
+        for effects in 0..12 {
+            let mut pair = Pair::new();
+            pair.sync();
+            write(pair.studio("file"), "a whole text");
+            write(pair.studio("large"), noise(100_000, 1));
+            pair.server_fs = Some(Arc::new(FaultyFileSystem::new(fault, effects)));
+            let request = looking(&pair, ALL);
+            pair.try_sync(&request).0.ok();
+            pair.server_fs = None;
+            look(&pair, ALL);
+            let folder = folder(&pair);
+            let kept = kept(&folder);
+            let when = format!("{fault:?} after {effects} effects");
+            let file = content(&folder, &kept["file"]);
+            assert_eq!(file.as_deref(), Some(&b"a whole text"[..]), "{when}");
+            assert!(content(&folder, &kept["large"]) == Some(noise(100_000, 1)), "{when}");
+            assert_eq!(objects(&folder), 2, "{when}");
+        }
+    }
 }

@@ -15,9 +15,9 @@ use super::{FileSystem, RealFileSystem};
 /// What happens when the effects are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing has any effect any more, as after `kill -9`.
+    /// Nothing has any effect any more, as after `kill -9`; a write that was going on is half done.
     Killed,
-    /// Nothing can be created nor written; the rest works.
+    /// Nothing can be created, and of what is written only half is; the rest works.
     DiskFull,
 }
 
@@ -27,11 +27,17 @@ pub struct FaultyFileSystem {
     fault: Fault,
     left: AtomicU64,
     used: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl FaultyFileSystem {
     pub fn new(fault: Fault, effects: u64) -> Self {
-        Self { fault, left: AtomicU64::new(effects), used: AtomicU64::new(0) }
+        Self {
+            fault,
+            left: AtomicU64::new(effects),
+            used: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
     }
 
     /// How many effects there were.
@@ -44,11 +50,15 @@ impl FaultyFileSystem {
             .left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
             .is_ok();
-        match (took, self.fault) {
-            (true, _) => {}
-            (false, Fault::DiskFull) if !needs_room => {}
-            (false, Fault::DiskFull) => return Err(Errno::NOSPC.into()),
-            (false, Fault::Killed) => return Err(io::Error::other("killed by the test")),
+        let error = match (took, self.fault) {
+            (true, _) => None,
+            (false, Fault::DiskFull) if !needs_room => None,
+            (false, Fault::DiskFull) => Some(Errno::NOSPC.into()),
+            (false, Fault::Killed) => Some(io::Error::other("killed by the test")),
+        };
+        if let Some(error) = error {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+            return Err(error);
         }
         self.used.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -62,7 +72,14 @@ impl FileSystem for FaultyFileSystem {
     }
 
     fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.effect(true)?;
+        if let Err(error) = self.effect(true) {
+            // As much as there is room for; and whoever is killed may be in the middle of it.
+            if self.fault == Fault::DiskFull || self.failed.load(Ordering::SeqCst) == 1 {
+                let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+                RealFileSystem.write(file, half, offset)?;
+            }
+            return Err(error);
+        }
         RealFileSystem.write(file, bytes, offset)
     }
 

@@ -104,11 +104,9 @@ impl Run<'_> {
                     Some(staged.entry)
                 }
                 Receipt::Small(job) => {
-                    let digest = Digest::of(&job.content);
-                    match store.write(fs, digest.to_string().as_bytes(), &job.content) {
-                        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => (),
-                        other => other.map_err(Error::at("keep a shadow copy of", path))?,
-                    }
+                    store
+                        .keep(fs, &job.content)
+                        .map_err(Error::at("keep a shadow copy of", path))?;
                     Some(job.entry)
                 }
                 // The next look sees it as it is then.
