@@ -46,6 +46,19 @@ impl Error {
         move |source| Self::Io { what: format!("can't {what} {path}"), source }
     }
 
+    /// Whether something that is wrongly remembered, here or there, can be the reason.
+    pub(crate) fn may_be_of_memory(&self) -> bool {
+        match self {
+            Self::Protocol { .. } => true,
+            Self::State { source, .. } => {
+                let of_the_disk = matches!(source.downcast_ref(), Some(redb::Error::Io(_)))
+                    || matches!(source.downcast_ref(), Some(redb::StorageError::Io(_)));
+                !of_the_disk
+            }
+            Self::Cancelled | Self::Link { .. } | Self::Io { .. } => false,
+        }
+    }
+
     /// With its causes, in one line.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();

@@ -67,6 +67,7 @@ pub use outcome::{
     Change, ChangeKind, Conflict, ConflictKind, ConflictToken, InvalidToken, MassDeletion, Outcome,
     Progress, Skipped, Stats, Version,
 };
+pub(crate) use path::LONGEST_LINK;
 pub use path::{LONGEST_NAME, LONGEST_PATH, PathError, RelPath};
 pub use plan::Side;
 pub use request::{Direction, Keep, OnConflict, OnMassDeletion, Request, Resolution};

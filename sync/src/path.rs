@@ -8,6 +8,8 @@ use thiserror::Error;
 pub const LONGEST_PATH: usize = 4095;
 /// Longest component, in bytes (`NAME_MAX`).
 pub const LONGEST_NAME: usize = 255;
+/// Longest text of a symbolic link that Linux keeps, in bytes.
+pub(crate) const LONGEST_LINK: usize = 4095;
 
 /// Why bytes are no [`RelPath`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

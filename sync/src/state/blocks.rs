@@ -11,7 +11,7 @@ impl State {
     /// `None`: not known; then there is no delta against this content.
     pub(crate) fn blocks(&self, content: Digest) -> Result<Option<BlockList>, Error> {
         let read = || -> Result<_, redb::Error> {
-            let table = self.db.begin_read()?.open_table(BLOCKS)?;
+            let table = self.db().begin_read()?.open_table(BLOCKS)?;
             Ok(table.get(content.0.as_slice())?.and_then(|value| BlockList::decode(value.value())))
         };
         // A list that is another's would be believed where its content is not looked at.
@@ -22,7 +22,7 @@ impl State {
     /// Remembers the blocks of a content that may become the agreed one. Not durable by itself: the next commit is.
     pub(crate) fn keep_blocks(&self, content: Digest, blocks: &BlockList) -> Result<(), Error> {
         let write = || -> Result<(), redb::Error> {
-            let mut writing = self.db.begin_write()?;
+            let mut writing = self.db().begin_write()?;
             writing.set_durability(redb::Durability::None)?;
             writing.open_table(BLOCKS)?.insert(content.0.as_slice(), blocks.encode().as_slice())?;
             writing.commit()?;

@@ -4,9 +4,9 @@ use redb::ReadOnlyTable;
 
 use super::{
     broken,
-    page::{self, Reader, Remembered},
+    page::{self, Reader, Remembered, Senseless},
 };
-use crate::{RelPath, entry::Entry, error::Error};
+use crate::{RelPath, entry::Entry, error::Error, index::RESERVED};
 
 type Range = redb::Range<'static, &'static [u8], &'static [u8]>;
 
@@ -24,6 +24,9 @@ pub(crate) struct Cursor {
     at: usize,
     is_valid: bool,
     generation: u32,
+    is_root: bool,
+    /// The name that was given last.
+    last: Vec<u8>,
 }
 
 impl Cursor {
@@ -31,10 +34,15 @@ impl Cursor {
     pub(crate) fn next(&mut self) -> Result<Option<(Vec<u8>, Remembered)>, Error> {
         loop {
             let rest = self.page.get(self.at..).unwrap_or_default();
-            let mut reader = Reader::resume(rest, self.is_valid);
-            if let Some((name, what)) = reader.next() {
+            let mut reader = Reader::resume(rest, self.is_valid, &self.last);
+            if let Some(record) = reader.next() {
+                let (name, what) = record.map_err(broken("read"))?;
+                if self.is_root && name == RESERVED {
+                    return Err(broken("read")(Senseless));
+                }
                 let name = name.to_vec();
                 self.at = self.page.len() - reader.left();
+                self.last.clone_from(&name);
                 return Ok(Some((name, what)));
             }
             let Some(next) = self.range.next() else { return Ok(None) };
@@ -53,7 +61,8 @@ impl Memory {
         let (begin, end) = (page::key(folder, b""), page::end(folder));
         let range = self.pages.range(begin.as_slice()..end.as_slice()).map_err(broken("read"))?;
         let generation = self.generation;
-        Ok(Cursor { range, page: Vec::new(), at: 0, is_valid: false, generation })
+        let (page, last, is_root) = (Vec::new(), Vec::new(), folder.is_none());
+        Ok(Cursor { range, page, at: 0, is_valid: false, generation, is_root, last })
     }
 
     pub(crate) fn get(&self, path: &RelPath) -> Result<Remembered, Error> {
@@ -63,10 +72,13 @@ impl Memory {
             self.pages.range(begin.as_slice()..=end.as_slice()).map_err(broken("read"))?;
         let Some(last) = range.next_back() else { return Ok(Remembered::default()) };
         let (_, value) = last.map_err(broken("read"))?;
-        let found = Reader::new(value.value(), self.generation)
-            .take_while(|(known, _)| *known <= name)
-            .find(|(known, _)| *known == name);
-        Ok(found.map(|(_, what)| what).unwrap_or_default())
+        for record in Reader::new(value.value(), self.generation) {
+            let (known, what) = record.map_err(broken("read"))?;
+            if known >= name {
+                return Ok(if known == name { what } else { Remembered::default() });
+            }
+        }
+        Ok(Remembered::default())
     }
 
     pub(crate) fn agreed(&self, path: &RelPath) -> Result<Option<Entry>, Error> {
@@ -81,12 +93,12 @@ impl Memory {
     ) -> Result<(), Error> {
         for item in self.pages.range::<&[u8]>(..).map_err(broken("read"))? {
             let (key, value) = item.map_err(broken("read"))?;
-            let folder = page::folder_of(key.value());
-            for (name, what) in Reader::new(value.value(), self.generation) {
-                if is_wanted(&what)
-                    && let Ok(path) = RelPath::in_folder(folder.as_ref(), name)
-                {
-                    visit(path, what);
+            let folder = page::folder_of(key.value()).map_err(broken("read"))?;
+            for record in Reader::new(value.value(), self.generation) {
+                let (name, what) = record.map_err(broken("read"))?;
+                if is_wanted(&what) {
+                    let path = RelPath::in_folder(folder.as_ref(), name);
+                    visit(path.map_err(broken("read"))?, what);
                 }
             }
         }

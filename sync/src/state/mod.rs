@@ -18,7 +18,11 @@ pub(crate) use update::{Agreement, Update, Updates, Word};
 
 pub(crate) use opening::distrusting;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use redb::{Database, ReadableDatabase, TableDefinition};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -54,9 +58,21 @@ pub(crate) struct Agreed {
 
 /// One side's memory. One user at a time: the file is locked.
 pub(crate) struct State {
-    db: Database,
+    /// `None` only while it is closed.
+    db: Option<Database>,
     /// After the database: it is closed first.
     mark: opening::Mark,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        // A damaged one may panic even now: in the middle of another panic that would end the process.
+        if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
+            tracing::warn!("what is remembered could not be closed; it will be looked at");
+            self.mark.keep();
+        }
+    }
 }
 
 fn broken<E: std::error::Error + Send + Sync + 'static>(
@@ -69,9 +85,13 @@ impl State {
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::io("make the folder for what is remembered"))?;
         let (db, mark) = opening::open(&folder.join(FILE))?;
-        let state = Self { db, mark };
+        let state = Self { db: Some(db), mark };
         state.make_tables().map_err(broken("opened"))?;
         Ok(state)
+    }
+
+    fn db(&self) -> &Database {
+        self.db.as_ref().expect("it is closed with the state")
     }
 
     /// The next one to open it looks at every page.
@@ -80,11 +100,11 @@ impl State {
     }
 
     fn make_tables(&self) -> Result<(), redb::Error> {
-        let reading = self.db.begin_read()?;
+        let reading = self.db().begin_read()?;
         if reading.open_table(META).is_ok() && reading.open_table(PAGES).is_ok() {
             return Ok(());
         }
-        let writing = self.db.begin_write()?;
+        let writing = self.db().begin_write()?;
         writing.open_table(PAGES)?;
         writing.open_table(META)?;
         writing.open_table(blocks::BLOCKS)?;
@@ -131,7 +151,7 @@ impl State {
 
     /// What is remembered now.
     pub(crate) fn memory(&self) -> Result<Memory, Error> {
-        let open = || -> Result<_, redb::Error> { Ok(self.db.begin_read()?.open_table(PAGES)?) };
+        let open = || -> Result<_, redb::Error> { Ok(self.db().begin_read()?.open_table(PAGES)?) };
         Ok(Memory { pages: open().map_err(broken("read"))?, generation: self.generation()? })
     }
 
@@ -144,7 +164,7 @@ impl State {
         let generation = self.generation()?;
         let mut tallier = Tallier::new([0; 16]);
         let mut write = || -> Result<(), redb::Error> {
-            let mut writing = self.db.begin_write()?;
+            let mut writing = self.db().begin_write()?;
             writing.set_durability(redb::Durability::None)?;
             let mut updating = Updating {
                 pages: writing.open_table(PAGES)?,
@@ -200,7 +220,7 @@ impl State {
         change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), Error> {
         let write = || -> Result<(), redb::Error> {
-            let writing = self.db.begin_write()?;
+            let writing = self.db().begin_write()?;
             change(&writing)?;
             writing.commit()?;
             Ok(())
@@ -210,7 +230,7 @@ impl State {
 
     fn meta<T: for<'de> Deserialize<'de>>(&self, key: &str) -> Result<Option<T>, Error> {
         let read = || -> Result<Option<Vec<u8>>, redb::Error> {
-            let table = self.db.begin_read()?.open_table(META)?;
+            let table = self.db().begin_read()?.open_table(META)?;
             Ok(table.get(key)?.map(|value| value.value().to_vec()))
         };
         let value = read().map_err(broken("read"))?;

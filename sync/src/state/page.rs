@@ -8,9 +8,13 @@
 //!        what is agreed, where it is something else than what was seen: the same without a stamp
 //! ```
 //! Numbers are little-endian; sizes and lengths are LEB128. An agreed state of another generation is void.
+//!
+//! Whatever could not have been written here is an error, not an end: a folder that is remembered in part would be a lie.
+
+use thiserror::Error;
 
 use crate::{
-    RelPath,
+    LONGEST_LINK, RelPath,
     entry::{Digest, Entry},
     fs::Stamp,
     index::Known,
@@ -18,6 +22,11 @@ use crate::{
 
 /// A page is split when it has grown beyond this.
 const LARGEST_BYTES: usize = 32 << 10;
+
+/// Nobody wrote it so: what is remembered is damaged, or another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a page makes no sense")]
+pub(crate) struct Senseless;
 
 const SEEN: u8 = 0b0000_0011;
 const SEEN_EXECUTABLE: u8 = 0b0000_0100;
@@ -27,6 +36,7 @@ const AGREED_SAME: u8 = 0b0001_0000;
 const AGREED_OTHER: u8 = 0b0010_0000;
 /// The file could be executed by its owner, as the stamp says; that of the entry may differ.
 const STAMP_EXECUTABLE: u8 = 0b0100_0000;
+const UNUSED: u8 = 0b1000_0000;
 
 /// What is remembered of a name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,29 +69,35 @@ pub(super) fn least_name(key: &[u8]) -> &[u8] {
 }
 
 /// The folder of a key; `None`: the root.
-pub(super) fn folder_of(key: &[u8]) -> Option<RelPath> {
-    let end = key.iter().position(|&byte| byte == 0)?;
-    RelPath::try_from(key.get(..end)?).ok()
+pub(super) fn folder_of(key: &[u8]) -> Result<Option<RelPath>, Senseless> {
+    let end = key.iter().position(|&byte| byte == 0).ok_or(Senseless)?;
+    match key.get(..end).ok_or(Senseless)? {
+        [] => Ok(None),
+        folder => RelPath::try_from(folder).map(Some).map_err(|_| Senseless),
+    }
 }
 
-/// Reads one record after the other.
+/// Reads one record after the other. Names are single components, each greater than the one before.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
     /// Whether agreed states are of this generation.
     is_valid: bool,
+    last: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(page: &'a [u8], generation: u32) -> Self {
-        match page.split_first_chunk::<4>() {
-            Some((mark, rest)) => Self { rest, is_valid: u32::from_le_bytes(*mark) == generation },
-            None => Self { rest: &[], is_valid: false },
-        }
+        let (rest, is_valid) = match page.split_first_chunk::<4>() {
+            Some((mark, rest)) => (rest, u32::from_le_bytes(*mark) == generation),
+            // No record is so short.
+            None => (page, false),
+        };
+        Self { rest, is_valid, last: b"" }
     }
 
-    /// `rest` of a page whose reading was interrupted.
-    pub(super) const fn resume(rest: &'a [u8], is_valid: bool) -> Self {
-        Self { rest, is_valid }
+    /// `rest` of a page whose reading was interrupted after the name `last`.
+    pub(super) const fn resume(rest: &'a [u8], is_valid: bool, last: &'a [u8]) -> Self {
+        Self { rest, is_valid, last }
     }
 
     pub(super) const fn left(&self) -> usize {
@@ -130,13 +146,15 @@ impl<'a> Reader<'a> {
         Some(match kind {
             1 => Entry::Folder,
             2 => {
-                let size = self.number()?;
+                let size = self.number().filter(|&size| i64::try_from(size).is_ok())?;
                 Entry::File { size, digest: Digest(self.chunk()?), executable }
             }
-            _ => {
+            3 => {
                 let length = usize::try_from(self.number()?).ok()?;
-                Entry::Link { target: self.take(length)?.into() }
+                let target = self.take(length).filter(|target| is_link(target))?;
+                Entry::Link { target: target.into() }
             }
+            _ => return None,
         })
     }
 
@@ -155,6 +173,9 @@ impl<'a> Reader<'a> {
         let flags = self.byte()?;
         let length = self.byte()?;
         let name = self.take(length.into())?;
+        if !is_name(name) || name <= self.last || flags & UNUSED != 0 {
+            return None;
+        }
         let seen = match flags & SEEN {
             0 => None,
             kind => {
@@ -164,24 +185,44 @@ impl<'a> Reader<'a> {
             }
         };
         let agreed = match flags & AGREED {
-            AGREED_SAME => seen.as_ref().map(|seen| seen.entry.clone()),
+            0 => None,
+            AGREED_SAME => Some(seen.as_ref()?.entry.clone()),
             AGREED_OTHER => {
                 let kind = self.byte()?;
                 Some(self.entry(kind & SEEN, kind & SEEN_EXECUTABLE != 0)?)
             }
-            _ => None,
+            _ => return None,
         };
+        if seen.is_none() && agreed.is_none() {
+            return None;
+        }
+        self.last = name;
         Some((name, Remembered { seen, agreed: agreed.filter(|_| self.is_valid) }))
     }
 }
 
 impl<'a> Iterator for Reader<'a> {
-    type Item = (&'a [u8], Remembered);
+    type Item = Result<(&'a [u8], Remembered), Senseless>;
 
-    /// Ends at the first byte that makes no sense: what is behind it is not remembered.
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() { None } else { self.record() }
+        if self.rest.is_empty() {
+            return None;
+        }
+        let record = self.record().ok_or(Senseless);
+        if record.is_err() {
+            self.rest = b"";
+        }
+        Some(record)
     }
+}
+
+fn is_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, b'/' | 0))
+}
+
+/// Whether a symbolic link can have this text.
+fn is_link(target: &[u8]) -> bool {
+    !target.is_empty() && target.len() <= LONGEST_LINK && !target.contains(&0)
 }
 
 /// Writes a folder's records into pages.
@@ -332,14 +373,15 @@ mod tests {
         let [(first, page)] = pages.as_slice() else { panic!("{}", pages.len()) };
         assert!(first.is_empty());
         let read = |generation| -> Vec<_> {
-            Reader::new(page, generation).map(|(name, what)| (name.to_vec(), what)).collect()
+            let records = Reader::new(page, generation).map(Result::unwrap);
+            records.map(|(name, what)| (name.to_vec(), what)).collect()
         };
         assert_eq!(read(3), all());
         assert!(read(4).iter().all(|(_, what)| what.agreed.is_none()));
     }
 
     #[test]
-    fn long_folders_are_split_and_rubbish_ends_a_page() {
+    fn long_folders_are_split() {
         let mut writer = Writer::new(0, Vec::new());
         let what = Remembered { seen: None, agreed: Some(file(1, false)) };
         let names: Vec<Vec<u8>> = (0..5_000).map(|n| format!("{n:05}").into_bytes()).collect();
@@ -350,12 +392,48 @@ mod tests {
         assert!(pages.len() > 3);
         let read: Vec<Vec<u8>> = pages
             .iter()
-            .flat_map(|(_, page)| Reader::new(page, 0).map(|(name, _)| name.to_vec()))
+            .flat_map(|(_, page)| Reader::new(page, 0).map(|it| it.unwrap().0.to_vec()))
             .collect();
         assert_eq!(read, names);
         for (first, page) in pages.iter().skip(1) {
-            assert_eq!(Reader::new(page, 0).next().unwrap().0, first);
+            assert_eq!(Reader::new(page, 0).next().unwrap().unwrap().0, first);
         }
-        assert_eq!(Reader::new(&[0, 0, 0, 0, 0xff, 0xff, 1], 0).count(), 0);
+    }
+
+    /// What a page can't have, whoever wrote it: names that lead elsewhere, kinds that do not exist, a wrong order.
+    #[test]
+    fn what_nobody_wrote_is_no_memory() {
+        let folder = |name: &[u8]| {
+            let length = u8::try_from(name.len()).unwrap();
+            [&[SEEN & 1, length][..], name, &[9, 7]].concat()
+        };
+        let read = |records: &[&[u8]]| -> Result<usize, Senseless> {
+            let page = [&[0; 4][..], &records.concat()].concat();
+            let mut reader = Reader::new(&page, 0);
+            reader.try_fold(0, |count, record| record.map(|_| count + 1))
+        };
+        assert_eq!(read(&[&folder(b"a"), &folder(b"b")]), Ok(2));
+        for name in [&b"a/b"[..], b"..", b".", b"", b"/etc", b"a\0b", b"../../etc"] {
+            assert_eq!(read(&[&folder(name)]), Err(Senseless), "{}", name.escape_ascii());
+        }
+        for records in [
+            &[&folder(b"b")[..], &folder(b"a")][..],
+            &[&folder(b"a"), &folder(b"a")],
+            &[b"\x00\x01a"],
+            &[b"\x10\x01a"],
+            &[b"\x30\x01a"],
+            &[b"\x81\x01a\x09\x07"],
+            // Agreed, of a kind that does not exist; a link without a text; a file of 2⁶³ bytes.
+            &[b"\x20\x01a\x00"],
+            &[b"\x20\x01a\x03\x00"],
+            &[&[&b"\x20\x01a\x02\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"[..], &[0; 32]].concat()],
+            &[b"\xff\xff\x01"],
+            &[&folder(b"a"), b"\x01"],
+        ] {
+            assert_eq!(read(records), Err(Senseless), "{records:?}");
+        }
+        for page in [&b"\x00"[..], b"\x00\x00\x00"] {
+            assert_eq!(Reader::new(page, 0).next(), Some(Err(Senseless)));
+        }
     }
 }

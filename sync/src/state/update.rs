@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use redb::{ReadableTable, Table};
 
 use super::{
-    page::{self, Reader, Remembered, Writer},
+    page::{self, Reader, Remembered, Senseless, Writer},
     tally::{Tallier, Tally},
 };
 use crate::{
@@ -90,7 +90,9 @@ impl Updating<'_, '_> {
         let Place { page_key, old, next } = self.find(folder, name)?;
         let first = page_key.as_deref().map(page::least_name).unwrap_or_default();
         let mut writer = Writer::new(self.generation, first.to_vec());
-        let mut records = Reader::new(&old, self.generation).peekable();
+        let records: Result<Vec<_>, Senseless> = Reader::new(&old, self.generation).collect();
+        let records = records.map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+        let mut records = records.into_iter().peekable();
         loop {
             let update = updates.last().map(|(path, update)| (*path, path.parts().1, *update));
             let update =

@@ -3,14 +3,11 @@
 use proto::sync::v1 as pb;
 
 use crate::{
-    RelPath,
+    LONGEST_LINK, RelPath,
     entry::{Digest, Entry},
     error::Error,
     index::RESERVED,
 };
-
-/// Longest text of a symbolic link that Linux keeps.
-const LONGEST_TARGET: usize = 4095;
 
 /// Never one of the engine's own, where files are staged and kept.
 pub(crate) fn path(bytes: &[u8]) -> Result<RelPath, Error> {
@@ -71,7 +68,7 @@ pub(crate) fn local_entry(entry: &pb::Entry) -> Result<Entry, Error> {
         }
         pb::Kind::Link => {
             let target = entry.target.as_ref();
-            if target.is_empty() || target.len() > LONGEST_TARGET || target.contains(&0) {
+            if target.is_empty() || target.len() > LONGEST_LINK || target.contains(&0) {
                 return Err(Error::protocol("an impossible symbolic link"));
             }
             Entry::Link { target: target.into() }

@@ -12,7 +12,7 @@ use super::effort::Effort;
 use crate::{
     clock::Stopwatch,
     error::Error,
-    link::{Link, MESSAGE_LIMIT_BYTES},
+    link::{Link, LinkError, MESSAGE_LIMIT_BYTES},
 };
 
 /// Shorter messages are sent as they are.
@@ -72,7 +72,7 @@ impl<'a> Pipe<'a> {
 
     /// The peer may not end now.
     pub(crate) fn recv(&mut self) -> Result<Body, Error> {
-        self.recv_or_end()?.ok_or_else(|| Error::protocol("it ended in the middle"))
+        self.recv_or_end()?.ok_or(Error::Link { source: LinkError::Gone })
     }
 
     pub(crate) fn recv_or_end(&mut self) -> Result<Option<Body>, Error> {

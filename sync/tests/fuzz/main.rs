@@ -80,6 +80,11 @@ fn a_side_whose_memory_is_damaged() {
 }
 
 #[test]
+fn a_side_whose_memory_is_sound_and_wrong() {
+    fuzz("wrong", 80, memory::wrong);
+}
+
+#[test]
 fn paths_from_anywhere() {
     fuzz("paths", 20_000, decoders::path);
 }

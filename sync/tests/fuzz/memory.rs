@@ -4,8 +4,10 @@ use std::{
     fs::{self, File},
     os::unix::fs::FileExt,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
 };
 
+use redb::{Database, ReadableTable as _, TableDefinition};
 use sync::{OnConflict, OnMassDeletion, Request};
 
 use crate::{
@@ -55,11 +57,90 @@ fn damage(file: &File, dice: &mut Dice) {
     }
 }
 
+const PAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("pages");
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+
+/// A sound database, in which nothing is as anybody wrote it.
+fn falsify(path: &Path, dice: &mut Dice) {
+    let db = Database::open(path).unwrap();
+    let writing = db.begin_write().unwrap();
+    if dice.once_in(4) {
+        let mut meta = writing.open_table(META).unwrap();
+        let key = *dice.one_of(&["agreed", "generation", "root"]);
+        let mut text = meta.get(key).unwrap().unwrap().value().to_vec();
+        let digits: Vec<usize> = (0..text.len()).filter(|&at| text[at].is_ascii_digit()).collect();
+        match dice.below(3) {
+            0 => drop(meta.remove(key).unwrap()),
+            1 => {
+                text.truncate(dice.below(text.len()));
+                meta.insert(key, text.as_slice()).unwrap();
+            }
+            _ => {
+                for _ in 0..=dice.below(3) {
+                    text[*dice.one_of(&digits)] = b'0' + u8::try_from(dice.below(10)).unwrap();
+                }
+                meta.insert(key, text.as_slice()).unwrap();
+            }
+        }
+    } else {
+        let mut pages = writing.open_table(PAGES).unwrap();
+        let all: Vec<(Vec<u8>, Vec<u8>)> = pages
+            .iter()
+            .unwrap()
+            .map(|item| item.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())))
+            .collect::<Result<_, _>>()
+            .unwrap();
+        for _ in 0..=dice.below(3) {
+            let (key, value) = dice.one_of(&all);
+            let (mut key, mut value) = (key.clone(), value.clone());
+            match dice.below(6) {
+                0 => drop(pages.remove(key.as_slice()).unwrap()),
+                1 => {
+                    let other = &dice.one_of(&all).1;
+                    pages.insert(key.as_slice(), other.as_slice()).unwrap();
+                }
+                2 => {
+                    let at = dice.below(key.len() + 1);
+                    key.insert(at, *dice.one_of(b"/.\0a\xff"));
+                    pages.insert(key.as_slice(), value.as_slice()).unwrap();
+                }
+                3 => {
+                    value.truncate(dice.below(value.len()));
+                    pages.insert(key.as_slice(), value.as_slice()).unwrap();
+                }
+                _ => {
+                    for _ in 0..=dice.below(4) {
+                        let at = dice.below(value.len());
+                        value[at] = if dice.once_in(2) {
+                            *dice.one_of(b"/.\0\x01\x10\x20\xff")
+                        } else {
+                            value[at] ^ (1 << dice.below(8))
+                        };
+                    }
+                    pages.insert(key.as_slice(), value.as_slice()).unwrap();
+                }
+            }
+        }
+    }
+    writing.commit().unwrap();
+}
+
 pub(crate) fn damaged(dice: &mut Dice) {
+    survived(
+        |path, dice| damage(&File::options().read(true).write(true).open(path).unwrap(), dice),
+        dice,
+    );
+}
+
+pub(crate) fn wrong(dice: &mut Dice) {
+    survived(falsify, dice);
+}
+
+fn survived(spoil: impl Fn(&Path, &mut Dice), dice: &mut Dice) {
     let pair = prepare();
     let owed = pair.contents();
     let path = pair.memory(dice.once_in(2)).unwrap();
-    damage(&File::options().read(true).write(true).open(path).unwrap(), dice);
+    spoil(&path, dice);
     let settle = Request {
         on_conflict: OnConflict::KeepBoth,
         on_mass_deletion: OnMassDeletion::Restore,
