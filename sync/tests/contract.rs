@@ -133,6 +133,31 @@ fn what_is_made_again_comes_out_of_the_trash() {
 }
 
 #[test]
+fn a_file_with_other_names_is_changed_and_deleted_like_any() {
+    let pair = Pair::new();
+    for name in ["one", "two", "three", "four"] {
+        write(pair.server(name), format!("first {name}"));
+    }
+    pair.sync();
+    fs::create_dir(pair.studio("links")).unwrap();
+    for name in ["one", "two", "three"] {
+        fs::hard_link(pair.studio(name), pair.studio("links").join(name)).unwrap();
+    }
+    pair.sync();
+    // Nothing changes before the next look, which goes by what it knows.
+    pair.sync();
+    fs::remove_file(pair.server("one")).unwrap();
+    write(pair.server("two"), "second");
+    set_executable(pair.server("three"), true);
+    let outcome = pair.sync();
+    assert!(outcome.skipped.is_empty(), "{:?}", outcome.skipped);
+    assert!(!pair.studio("one").exists());
+    assert_eq!(read(pair.studio("two")), "second");
+    assert_eq!(read(pair.studio("links/one")), "first one");
+    assert_eq!(read(pair.studio("links/two")), "first two");
+}
+
+#[test]
 fn renamed_files_do_not_travel() {
     let pair = Pair::new();
     for number in 0..20 {

@@ -45,14 +45,22 @@ pub(crate) struct RootIdentity {
     pub born: Option<(i64, u32)>,
 }
 
-/// What a path has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a path has. Two are equal that differ in other names alone: a look that went by what is remembered does not know of these.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Found {
     pub what: What,
     pub stamp: Stamp,
     /// A file that has other names too.
     pub is_linked: bool,
 }
+
+impl PartialEq for Found {
+    fn eq(&self, other: &Self) -> bool {
+        (self.what, self.stamp) == (other.what, other.stamp)
+    }
+}
+
+impl Eq for Found {}
 
 impl Found {
     /// An open file as it is now.
