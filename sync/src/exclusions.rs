@@ -54,6 +54,10 @@ impl Exclusions {
         Self(Gitignore::empty(), Digest(blake3::hash(b"").into()))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Of the patterns: two that are the same exclude the same.
     pub(crate) const fn digest(&self) -> Digest {
         self.1

@@ -40,6 +40,7 @@ mod exclusions;
 mod fs;
 mod index;
 mod link;
+mod moves;
 mod outcome;
 mod path;
 mod plan;

@@ -10,6 +10,8 @@ pub enum ChangeKind {
     Created,
     Modified,
     Deleted,
+    /// A folder that came from another path, with everything in it.
+    Moved,
 }
 
 impl ChangeKind {
@@ -18,6 +20,7 @@ impl ChangeKind {
             Self::Created => "created",
             Self::Modified => "modified",
             Self::Deleted => "deleted",
+            Self::Moved => "moved",
         }
     }
 }
@@ -25,6 +28,8 @@ impl ChangeKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub path: RelPath,
+    /// Where it was, with [`ChangeKind::Moved`].
+    pub from: Option<RelPath>,
     pub kind: ChangeKind,
     pub is_folder: bool,
 }

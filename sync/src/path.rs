@@ -1,6 +1,6 @@
 //! Paths that came from somewhere else, proven harmless.
 
-use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
+use std::{ffi::OsStr, fmt, ops::Range, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
 
 use thiserror::Error;
 
@@ -103,6 +103,21 @@ impl RelPath {
     pub(crate) fn joined(bytes: &[u8]) -> Self {
         debug_assert!(Self::try_from(bytes).is_ok(), "{}", bytes.escape_ascii());
         Self(bytes.into())
+    }
+
+    /// What lies below a folder, in the order of paths.
+    pub(crate) fn inside(&self) -> Range<Self> {
+        let mut begin = self.0.to_vec();
+        let mut end = begin.clone();
+        begin.extend_from_slice(b"/");
+        end.push(b'/' + 1);
+        Self(begin.into())..Self(end.into())
+    }
+
+    /// The path of what was here when `from`, which is above it or is it, was at `to`.
+    pub(crate) fn rebased(&self, from: &Self, to: &Self) -> Result<Self, PathError> {
+        let rest = self.0.get(from.0.len()..).unwrap_or_default();
+        Self::try_from([to.as_bytes(), rest].concat().as_slice())
     }
 
     /// The one way in which a path from the file system can be wrong.

@@ -56,6 +56,10 @@ pub(crate) enum Action {
     PutLink {
         target: Box<[u8]>,
     },
+    /// Comes here with everything in it.
+    MoveFolder {
+        from: RelPath,
+    },
 }
 
 /// When an operation is carried out.

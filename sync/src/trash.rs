@@ -8,7 +8,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs::File,
     io::{self, BufRead as _, Read as _},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     path::Path,
     time::Duration,
 };
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     RelPath,
     entry::Digest,
-    fs::{FileSystem, Root, What, is_absent, look_in, names, open_in as open_file_in},
+    fs::{FileSystem, Root, What, is_absent, look_in, names, open_folder_in, open_in},
 };
 
 pub(crate) const NOTES: &[u8] = b"notes";
@@ -94,11 +94,6 @@ pub(crate) fn write_notes(
     Ok(file)
 }
 
-fn open_in(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(folder, name, flags, Mode::empty())?)
-}
-
 /// The notes of one folder of the trash, also about things that never came or went back. A line that was cut off ends them.
 pub fn read_notes(folder: BorrowedFd<'_>) -> io::Result<Vec<Note>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -125,7 +120,7 @@ pub(crate) fn search(
         if found.len() == wanted.len() {
             break;
         }
-        let inner = match open_in(trash, &folder) {
+        let inner = match open_folder_in(trash, &folder) {
             Ok(inner) => inner,
             Err(error) if is_absent(&error) => continue,
             Err(error) => return Err(error),
@@ -144,7 +139,7 @@ pub(crate) fn search(
 impl Thing {
     /// The file, if it still is one.
     pub(crate) fn open(&self, trash: BorrowedFd<'_>) -> io::Result<File> {
-        open_file_in(open_in(trash, &self.folder)?.as_fd(), self.name.as_bytes())
+        open_in(open_folder_in(trash, &self.folder)?.as_fd(), self.name.as_bytes())
     }
 }
 
@@ -182,7 +177,7 @@ fn remove_all(folder: BorrowedFd<'_>, name: &[u8], fs: &dyn FileSystem) -> io::R
     match look_in(folder, name)?.map(|found| found.what) {
         None => Ok(()),
         Some(What::Folder) => {
-            let inner = open_in(folder, name)?;
+            let inner = open_folder_in(folder, name)?;
             for name in names(inner.as_fd())? {
                 remove_all(inner.as_fd(), &name, fs)?;
             }

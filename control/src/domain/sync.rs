@@ -109,9 +109,12 @@ pub struct MountResult {
 pub struct PathChange {
     /// For people: bytes that are no text are replaced.
     pub path: String,
-    /// `created`, `modified` or `deleted`.
+    /// `created`, `modified`, `deleted` or `moved`.
     pub change: String,
     pub folder: bool,
+    /// Where a folder was that moved with all that is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// Both sides changed it, and nobody decided yet. Neither side was touched.

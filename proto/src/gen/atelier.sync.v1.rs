@@ -88,6 +88,18 @@ pub struct Listing {
     pub unknown: ::prost::alloc::vec::Vec<Unknown>,
     #[prost(bool, tag = "4")]
     pub last: bool,
+    /// Folders that are elsewhere now, with everything below them as it was agreed; from revision 2 on.
+    #[prost(message, repeated, tag = "5")]
+    pub moved: ::prost::alloc::vec::Vec<Moved>,
+}
+/// A shorter way to say that `from` is gone with all that was agreed below it, and that the same is at `to`, where nothing was agreed.
+/// No path of one is within a path of another.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Moved {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub from: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub to: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unknown {
@@ -191,7 +203,7 @@ pub struct Copy {
 pub struct Operation {
     #[prost(bytes = "bytes", tag = "1")]
     pub path: ::prost::bytes::Bytes,
-    #[prost(oneof = "operation::What", tags = "2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "operation::What", tags = "2, 3, 4, 5, 6, 7, 8")]
     pub what: ::core::option::Option<operation::What>,
 }
 /// Nested message and enum types in `Operation`.
@@ -213,6 +225,9 @@ pub mod operation {
         /// A symbolic link.
         #[prost(bytes, tag = "7")]
         Link(::prost::bytes::Bytes),
+        /// The folder that is there gets the operation's path, with everything in it; from revision 2 on.
+        #[prost(bytes, tag = "8")]
+        MoveFolder(::prost::bytes::Bytes),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -294,6 +309,9 @@ pub struct Agreed {
     /// Not agreed, although listed or carried out: what was agreed there before still is.
     #[prost(bytes = "bytes", repeated, tag = "5")]
     pub except: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Folders that were listed as moved here, and were then dealt with path by path: as if each path had been listed. Comes first.
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub spelled: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Done {}

@@ -35,7 +35,7 @@ pub(super) struct Task {
 
 /// Carries out operations, and keeps what came of them.
 pub(super) struct Hand<'a> {
-    side: &'a Side,
+    pub(super) side: &'a Side,
     label: &'a str,
     batch: &'a Result<Option<Batch>, String>,
     /// The folder of the operation before.
@@ -56,11 +56,11 @@ struct Waiting<'s> {
 }
 
 /// Where an operation happens.
-struct Spot<'s> {
-    path: &'s RelPath,
-    folder: BorrowedFd<'s>,
-    name: &'s [u8],
-    expected: Option<Found>,
+pub(super) struct Spot<'s> {
+    pub path: &'s RelPath,
+    pub folder: BorrowedFd<'s>,
+    pub name: &'s [u8],
+    pub expected: Option<Found>,
     thing: Option<&'s str>,
 }
 
@@ -75,7 +75,7 @@ enum Left {
 }
 
 /// A failure of this path alone; the run goes on.
-fn skip(error: &io::Error) -> Ended {
+pub(super) fn skip(error: &io::Error) -> Ended {
     if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) {
         return Ended::Skipped("trash and files lie on different file systems".to_owned());
     }
@@ -166,6 +166,7 @@ impl<'a> Hand<'a> {
             }
             Ready::PutFile(staged) => Ok(self.put_file(&spot, staged)?),
             Ready::PutLink(target) => Ok(self.put_link(&spot, target)?),
+            Ready::MoveFolder(from) => self.move_folder(&spot, &from),
             Ready::Failed(ended) => Ok(ended),
             Ready::Coming => Ok(Ended::Changed),
         };

@@ -6,6 +6,7 @@
 //! conflict name. Then folders are made durable; only then may anything be remembered.
 
 mod hand;
+mod moving;
 mod names;
 
 pub(crate) use names::{conflict_name, copy_prefix};
@@ -49,6 +50,8 @@ pub(crate) enum Ready {
     SetExecutable(bool),
     PutFile(Staged),
     PutLink(Box<[u8]>),
+    /// The folder at this path comes here.
+    MoveFolder(RelPath),
     /// It could not be prepared.
     Failed(Ended),
     /// It is being staged.
@@ -161,10 +164,10 @@ impl<'a> Applier<'a> {
         }
         let mut tasks = Vec::with_capacity(waiting.len());
         for (at, (path, ready)) in waiting.into_iter().enumerate() {
-            let (expected, content) = if matches!(ready, Ready::MakeFolder | Ready::Failed(_)) {
-                (None, None)
-            } else {
-                self.expected(&path)?
+            let (expected, content) = match &ready {
+                Ready::MakeFolder | Ready::Failed(_) => (None, None),
+                Ready::MoveFolder(from) => self.expected(from)?,
+                _ => self.expected(&path)?,
             };
             tasks.push(Task { at, path, ready, expected, content, thing: None });
         }
@@ -179,8 +182,15 @@ impl<'a> Applier<'a> {
             let end = tasks.iter().position(|task| task.ready.is_delete() != is_delete);
             let rest = tasks.split_off(end.unwrap_or(tasks.len()));
             for task in &mut tasks {
+                let from = match &task.ready {
+                    Ready::MoveFolder(from) => {
+                        folders.insert(from.parent());
+                        from
+                    }
+                    _ => &task.path,
+                };
                 // Earlier ones may have made room for it.
-                if let Some(made) = self.made.get(&task.path) {
+                if let Some(made) = self.made.get(from) {
                     task.expected = *made;
                 }
             }
@@ -215,7 +225,8 @@ impl<'a> Applier<'a> {
     ) -> Result<Vec<(usize, RelPath, Ended, bool)>, Error> {
         let is_folder = |task: &Task| {
             let was_folder = task.expected.is_some_and(|found| found.what == What::Folder);
-            matches!(task.ready, Ready::MakeFolder) || (task.ready.is_delete() && was_folder)
+            matches!(task.ready, Ready::MakeFolder | Ready::MoveFolder(_))
+                || (task.ready.is_delete() && was_folder)
         };
         let are_deleted = tasks.first().is_some_and(|task| task.ready.is_delete());
         let (folders, files): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(is_folder);

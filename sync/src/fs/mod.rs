@@ -13,7 +13,7 @@ mod stamp;
 pub use fault::{Fault, FaultyFileSystem};
 pub use real::RealFileSystem;
 pub(crate) use root::{
-    Found, Root, RootIdentity, is_absent, look_in, names, open_in, read_link_in,
+    Found, Root, RootIdentity, is_absent, look_in, names, open_folder_in, open_in, read_link_in,
 };
 pub(crate) use stamp::{Stamp, What};
 

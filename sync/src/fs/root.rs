@@ -156,6 +156,12 @@ pub(crate) fn open_in(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
     Ok(File::from(sys::openat(folder, name, flags, Mode::empty())?))
 }
 
+/// A folder, as [`Root::folder`] opens it.
+pub(crate) fn open_folder_in(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(sys::openat(folder, name, flags, Mode::empty())?)
+}
+
 /// A link's text.
 pub(crate) fn read_link_in(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<Box<[u8]>> {
     Ok(sys::readlinkat(folder, name, Vec::new())?.into_bytes().into())

@@ -6,11 +6,13 @@
 
 mod hash;
 mod large;
+mod moved;
 mod queue;
+mod same;
 mod scan;
 mod visit;
 
-pub(crate) use scan::{Scan, Scanned, Scanning, Unknown, scan};
+pub(crate) use scan::{Difference, Scan, Scanned, Scanning, Unknown, scan};
 
 use crate::{entry::Entry, fs::Stamp};
 

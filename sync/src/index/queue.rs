@@ -2,21 +2,37 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::moved::{Gone, New};
 use crate::{RelPath, fs::Found, state::Remembered};
 
 /// A piece of a scan.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// Look into a folder; `None`: the root.
-    Folder(Option<RelPath>),
-    /// Look at the names in a folder, and into those folders of which nothing is known.
+    /// Look into a folder.
+    Folder(Folder),
+    /// Look at the names in a folder (`None`: the root), and into those folders of which nothing is known.
     Names(Option<RelPath>),
     /// Look into a folder that may be there.
     Tree(RelPath),
+    /// Look at a folder of a candidate, which was `before`.
+    Same { number: usize, folder: RelPath, before: RelPath },
+    /// Tell of a folder that waited, and look into it.
+    New(New),
     /// Files of which nothing is known that still holds.
     Read(Vec<(RelPath, Found, Remembered)>),
+    /// A folder that waited is no more.
+    Lost(Gone),
     /// A folder is no more: neither is what is remembered of its inside.
     Gone(RelPath),
+}
+
+/// A folder to look into.
+#[derive(Debug)]
+pub(super) struct Folder {
+    /// `None`: the root.
+    pub path: Option<RelPath>,
+    /// What it was before, perhaps.
+    pub before: Option<RelPath>,
 }
 
 #[derive(Default)]
@@ -108,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_panics_leaves_nobody_waiting() {
-        let queue = Queue::new(vec![Task::Folder(None)]);
+        let queue = Queue::new(vec![Task::Names(None)]);
         let ended = catch_unwind(AssertUnwindSafe(|| {
             crate::threads::each(vec![(); 3], |()| {
                 let Some((_, _busy)) = queue.next() else { return };

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     Known,
-    queue::{Queue, Task},
+    moved::{Candidate, Gone, New, Origins},
+    queue::{Folder, Queue, Task},
     visit::Visitor,
 };
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     error::Error,
     exclusions::Exclusions,
     fs::{Found, Root, Stamp, What},
+    moves::{Move, Moves},
     state::{Memory, State, Updates},
     threads,
     watch::{Item, Look, What as Where, Work},
@@ -71,6 +73,8 @@ pub(crate) struct Scan {
     pub learned: Updates,
     /// Files that have other names too.
     pub linked: BTreeSet<RelPath>,
+    /// Folders that are elsewhere now and as they were agreed. Nothing else tells of what is and was there.
+    pub moved: Moves,
     /// That are there; of a look at some folders only: in these.
     pub entries: u64,
 }
@@ -93,42 +97,57 @@ pub(crate) struct Scanning<'a> {
 }
 
 /// Looks at everything, or where something may have changed; only the root itself must be readable.
+///
+/// In several passes, as a folder that has another path now is known only when it is known what is gone: first all folders of
+/// which something is remembered; then those that are new; then, whether those that moved are as they were; then all the rest.
 pub(crate) fn scan(scanning: Scanning<'_>) -> Result<Scan, Error> {
     let (first, below) = match scanning.look.map(|look| &look.what) {
-        None | Some(Where::Everything) => (vec![Task::Folder(None)], HashMap::new()),
+        None | Some(Where::Everything) => {
+            (vec![Task::Folder(Folder { path: None, before: None })], HashMap::new())
+        }
         Some(Where::Only(dirty)) => {
             let Work { first, below } = dirty.work();
             (first.into_iter().map(Task::from).collect(), below)
         }
     };
-    let (queue, below) = (Queue::new(first), &below);
-    let parts = threads::together(|| work(scanning, &queue, below));
-    let mut seen = Scan::default();
-    let mut vanished = Vec::new();
-    for part in parts {
-        let part = part?;
-        if seen.differences.is_empty() {
-            seen.differences = part.scan.differences;
-        } else {
-            seen.differences.extend(part.scan.differences);
-        }
-        seen.unknown.extend(part.scan.unknown);
-        seen.learned.extend(part.scan.learned);
-        seen.linked.extend(part.scan.linked);
-        seen.entries += part.scan.entries;
-        vanished.extend(part.vanished);
+    let mut seen = Part::default();
+    seen.pass(scanning, Pass::First, first, &below)?;
+    let gone = std::mem::take(&mut seen.gone);
+    let origins = Origins::new(scanning.memory, &gone, &seen.new)?;
+    if scanning.is_agreed && !origins.is_empty() {
+        let moved = |new: &New| origins.of(&new.found).is_some();
+        let (waiting, new): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut seen.new).into_iter().partition(moved);
+        let tasks = new.into_iter().map(Task::New).collect();
+        seen.pass(scanning, Pass::New(&origins), tasks, &below)?;
+        seen.new.extend(waiting);
+        let candidates = Candidate::find(&origins, &mut seen.new);
+        let tasks = (0..).zip(&candidates).map(|(number, candidate)| {
+            let Move { from, to } = candidate.one.clone();
+            Task::Same { number, folder: to, before: from }
+        });
+        seen.pass(scanning, Pass::Same(&candidates), tasks.collect(), &below)?;
+        let (moves, entries) = Candidate::judge(candidates, &mut seen.new);
+        seen.scan.moved = moves;
+        seen.scan.entries += entries;
     }
+    let moved = std::mem::take(&mut seen.scan.moved);
+    let gone = gone.into_iter().filter(|gone| !moved.is_from(&gone.path)).map(Task::Lost);
+    let tasks = std::mem::take(&mut seen.new).into_iter().map(Task::New).chain(gone).collect();
+    seen.pass(scanning, Pass::Last(&origins, &moved), tasks, &below)?;
+    let Part { mut scan, vanished, .. } = seen;
+    scan.moved = moved;
     for path in vanished {
         let agreed = if scanning.is_agreed { scanning.memory.agreed(&path)? } else { None };
-        seen.entries = seen.entries.saturating_sub(1);
+        scan.entries = scan.entries.saturating_sub(1);
         match agreed {
             Some(agreed) => {
-                seen.differences.insert(path, Difference { now: None, agreed: Some(agreed) });
+                scan.differences.insert(path, Difference { now: None, agreed: Some(agreed) });
             }
-            None => drop(seen.differences.remove(&path)),
+            None => drop(scan.differences.remove(&path)),
         }
     }
-    Ok(seen)
+    Ok(scan)
 }
 
 impl From<Item> for Task {
@@ -140,20 +159,71 @@ impl From<Item> for Task {
     }
 }
 
-/// What one thread saw.
+/// What a pass over folders does with those that are new or gone.
+#[derive(Clone, Copy)]
+pub(super) enum Pass<'a> {
+    /// They wait.
+    First,
+    /// Those wait that may have been elsewhere.
+    New(&'a Origins),
+    /// Only compares.
+    Same(&'a [Candidate]),
+    /// None waits.
+    Last(&'a Origins, &'a Moves),
+}
+
+/// What one thread saw, or several.
 #[derive(Default)]
 pub(super) struct Part {
     pub scan: Scan,
     /// Folders that were gone when they were opened.
     pub vanished: Vec<RelPath>,
+    pub new: Vec<New>,
+    pub gone: Vec<Gone>,
+}
+
+impl Part {
+    fn pass(
+        &mut self,
+        scanning: Scanning<'_>,
+        pass: Pass<'_>,
+        tasks: Vec<Task>,
+        below: &HashMap<RelPath, Vec<Item>>,
+    ) -> Result<(), Error> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let queue = Queue::new(tasks);
+        for part in threads::together(|| work(scanning, pass, &queue, below)) {
+            self.add(part?);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, other: Self) {
+        let (seen, part) = (&mut self.scan, other.scan);
+        if seen.differences.is_empty() {
+            seen.differences = part.differences;
+        } else {
+            seen.differences.extend(part.differences);
+        }
+        seen.unknown.extend(part.unknown);
+        seen.learned.extend(part.learned);
+        seen.linked.extend(part.linked);
+        seen.entries += part.entries;
+        self.vanished.extend(other.vanished);
+        self.new.extend(other.new);
+        self.gone.extend(other.gone);
+    }
 }
 
 fn work(
     scanning: Scanning<'_>,
+    pass: Pass<'_>,
     queue: &Queue,
     below: &HashMap<RelPath, Vec<Item>>,
 ) -> Result<Part, Error> {
-    let mut visitor = Visitor::new(scanning, queue, below);
+    let mut visitor = Visitor::new(scanning, pass, queue, below);
     while let Some((task, _busy)) = queue.next() {
         if let Err(error) = visitor.visit(task) {
             queue.end();

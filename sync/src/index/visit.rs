@@ -10,8 +10,9 @@ use super::{
     Known, RESERVED,
     hash::{Hashed, hash},
     is_racy,
-    queue::{Queue, Task},
-    scan::{Difference, Part, Scanned, Scanning, Unknown},
+    moved::{Gone, New, Why, was_folder},
+    queue::{Folder, Queue, Task},
+    scan::{Difference, Part, Pass, Scanned, Scanning, Unknown},
 };
 use crate::{
     RelPath,
@@ -19,19 +20,20 @@ use crate::{
     error::Error,
     fs::{Found, What, is_absent, look_in, names, open_in, read_link_in},
     path::Joined,
-    state::{Remembered, Update},
+    state::{Cursor, Remembered, Update},
     watch::Item,
 };
 
 /// Folders within folders that are looked at.
-const DEEPEST: usize = 512;
+pub(super) const DEEPEST: usize = 512;
 /// Files and bytes that are read by one task.
 const READ_FILES: usize = 64;
 const READ_BYTES: u64 = 8 << 20;
 
 pub(super) struct Visitor<'a> {
-    scanning: Scanning<'a>,
-    queue: &'a Queue,
+    pub(super) scanning: Scanning<'a>,
+    pass: Pass<'a>,
+    pub(super) queue: &'a Queue,
     /// What is left to look at over a name.
     below: &'a HashMap<RelPath, Vec<Item>>,
     pub(super) part: Part,
@@ -42,19 +44,47 @@ pub(super) struct Visitor<'a> {
 /// What looking into one folder leaves to do.
 #[derive(Default)]
 struct Left {
-    folders: Vec<RelPath>,
+    folders: Vec<Folder>,
     gone: Vec<RelPath>,
     files: Vec<(RelPath, Found, Remembered)>,
     dirty: Vec<Task>,
 }
 
+/// What is at a name, and what is remembered.
+struct Named<'n> {
+    name: &'n [u8],
+    path: &'n [u8],
+    found: Found,
+    what: Remembered,
+    /// What is remembered of what the folder was before, and where that was.
+    before: Option<(Remembered, &'n RelPath)>,
+}
+
+/// What a folder was before, beside what it is.
+struct Beside<'b> {
+    path: &'b RelPath,
+    cursor: Cursor,
+    next: Option<(Vec<u8>, Remembered)>,
+}
+
+impl Beside<'_> {
+    /// Names are asked for in their order.
+    fn take(&mut self, name: &[u8]) -> Result<Option<Remembered>, Error> {
+        while self.next.as_ref().is_some_and(|(next, _)| next.as_slice() < name) {
+            self.next = self.cursor.next()?;
+        }
+        Ok(self.next.take_if(|(next, _)| next == name).map(|(_, what)| what))
+    }
+}
+
 impl<'a> Visitor<'a> {
     pub(super) fn new(
         scanning: Scanning<'a>,
+        pass: Pass<'a>,
         queue: &'a Queue,
         below: &'a HashMap<RelPath, Vec<Item>>,
     ) -> Self {
-        Self { scanning, queue, below, part: Part::default(), only_names: false }
+        Self { scanning, pass, queue, below, part: Part::default(), only_names: false }
     }
 
     pub(super) fn visit(&mut self, task: Task) -> Result<(), Error> {
@@ -62,30 +92,64 @@ impl<'a> Visitor<'a> {
         self.only_names = matches!(task, Task::Names(_));
         match task {
             Task::Names(Some(folder)) | Task::Tree(folder) => self.dirty_folder(folder),
-            Task::Names(None) | Task::Folder(None) => {
-                self.folder(None).map_err(Error::io("read the folder that is synchronised"))?
+            Task::Names(None) | Task::Folder(Folder { path: None, .. }) => self
+                .folder(None, None)
+                .map_err(Error::io("read the folder that is synchronised"))?,
+            Task::Folder(Folder { path: Some(folder), before }) => {
+                self.known_folder(folder, before.as_ref())
             }
-            Task::Folder(Some(folder)) => {
-                if folder.ancestors().count() >= DEEPEST {
-                    self.unknown(folder, format!("it is more than {DEEPEST} folders deep"));
-                    return Ok(());
-                }
-                match self.folder(Some(&folder)) {
-                    Ok(done) => done,
-                    Err(error) if is_absent(&error) => {
-                        self.queue.push([Task::Gone(folder.clone())]);
-                        self.learn(folder.clone(), None);
-                        self.part.vanished.push(folder);
-                        Ok(())
-                    }
-                    Err(error) => {
-                        self.unknown(folder, format!("the folder can't be read: {error}"));
-                        Ok(())
-                    }
-                }
+            Task::New(New { path, found, what }) => {
+                let before = self.origin(&found).cloned();
+                let now = Scanned { entry: Entry::Folder, found };
+                self.is_there(path.as_bytes(), Some(path.clone()), now, what);
+                self.known_folder(path, before.as_ref())
             }
+            Task::Same { number, folder, before } => match self.pass {
+                Pass::Same(candidates) => match candidates.get(number) {
+                    Some(candidate) => self.is_same(candidate, number, &folder, &before),
+                    None => Ok(()),
+                },
+                Pass::First | Pass::New(_) | Pass::Last(..) => Ok(()),
+            },
             Task::Read(files) => self.read_all(files, None),
+            Task::Lost(Gone { path, what, why }) => {
+                match why {
+                    Why::Nothing => self.forget(path.as_bytes(), &what),
+                    // What is there now was told.
+                    Why::Replaced | Why::OutOfSight => {}
+                }
+                self.inside_is_gone(&path)
+            }
             Task::Gone(folder) => self.inside_is_gone(&folder),
+        }
+    }
+
+    /// What this folder was before.
+    fn origin(&self, found: &Found) -> Option<&'a RelPath> {
+        match self.pass {
+            Pass::New(origins) | Pass::Last(origins, _) => origins.of(found).map(|it| &it.path),
+            Pass::First | Pass::Same(_) => None,
+        }
+    }
+
+    fn known_folder(&mut self, folder: RelPath, before: Option<&RelPath>) -> Result<(), Error> {
+        if folder.ancestors().count() >= DEEPEST {
+            self.unknown(folder, format!("it is more than {DEEPEST} folders deep"));
+            return Ok(());
+        }
+        match self.folder(Some(&folder), before) {
+            Ok(done) => done,
+            Err(error) if is_absent(&error) => {
+                self.learn(folder.clone(), None);
+                self.part.vanished.push(folder.clone());
+                let mut left = Left::default();
+                self.lose(folder, &Remembered::default(), Why::OutOfSight, &mut left);
+                self.leave(left, None)
+            }
+            Err(error) => {
+                self.unknown(folder, format!("the folder can't be read: {error}"));
+                Ok(())
+            }
         }
     }
 
@@ -95,7 +159,7 @@ impl<'a> Visitor<'a> {
             self.unknown(folder, format!("it is more than {DEEPEST} folders deep"));
             return Ok(());
         }
-        match self.folder(Some(&folder)) {
+        match self.folder(Some(&folder), None) {
             Ok(done) => done,
             Err(error) if is_absent(&error) => Ok(()),
             Err(error) => {
@@ -106,23 +170,36 @@ impl<'a> Visitor<'a> {
     }
 
     /// Looks at what is in one folder. The outer error is the folder's own.
-    fn folder(&mut self, folder: Option<&RelPath>) -> io::Result<Result<(), Error>> {
+    fn folder(
+        &mut self,
+        folder: Option<&RelPath>,
+        before: Option<&RelPath>,
+    ) -> io::Result<Result<(), Error>> {
         let fd = self.scanning.root.folder(folder)?;
         if let Some(look) = self.scanning.look {
             look.watch(folder, fd.as_fd());
         }
         let names = names(fd.as_fd())?;
-        Ok(self.compare(folder, fd.as_fd(), &names))
+        Ok(self.compare(folder, before, fd.as_fd(), &names))
     }
 
     /// Walks through the names that are there and those that are remembered, both sorted.
     fn compare(
         &mut self,
         folder: Option<&RelPath>,
+        before: Option<&RelPath>,
         fd: BorrowedFd<'_>,
         names: &[Vec<u8>],
     ) -> Result<(), Error> {
         let mut cursor = self.scanning.memory.folder(folder)?;
+        let mut beside = match before {
+            Some(path) => {
+                let mut cursor = self.scanning.memory.folder(Some(path))?;
+                let next = cursor.next()?;
+                Some(Beside { path, cursor, next })
+            }
+            None => None,
+        };
         let mut left = Left::default();
         let mut joined = Joined::new(folder);
         let mut known = cursor.next()?;
@@ -154,12 +231,17 @@ impl<'a> Visitor<'a> {
                 Ok(Some(found)) => {
                     let is_folder = found.what == What::Folder;
                     if self.scanning.exclusions.matches_bytes(path, is_folder) {
-                        self.gone(path, &what, &mut left);
+                        self.excluded(path, &what, &mut left);
                     } else {
                         if found.is_linked {
                             self.part.scan.linked.insert(RelPath::joined(path));
                         }
-                        self.found(fd, name, path, found, what, &mut left);
+                        let before = match &mut beside {
+                            Some(beside) => beside.take(name)?.map(|what| (what, beside.path)),
+                            None => None,
+                        };
+                        let named = Named { name, path, found, what, before };
+                        self.found(fd, named, &mut left);
                     }
                 }
                 Ok(None) => self.gone(path, &what, &mut left),
@@ -176,30 +258,18 @@ impl<'a> Visitor<'a> {
         self.leave(left, Some(fd))
     }
 
-    fn found(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        name: &[u8],
-        path: &[u8],
-        found: Found,
-        what: Remembered,
-        left: &mut Left,
-    ) {
-        let trusted = what.seen.as_ref().filter(|known| known.stamp == found.stamp && !known.racy);
+    fn found(&mut self, fd: BorrowedFd<'_>, named: Named<'_>, left: &mut Left) {
+        if named.found.what == What::Folder {
+            return self.found_folder(named, left);
+        }
+        let Named { name, path, found, what, before } = named;
+        let seen = [what.seen.as_ref(), before.as_ref().and_then(|(what, _)| what.seen.as_ref())];
+        let trusted =
+            seen.into_iter().flatten().find(|known| known.stamp == found.stamp && !known.racy);
         if matches!(found.what, What::File | What::Link) && was_folder(&what) {
-            left.gone.push(RelPath::joined(path));
+            self.lose(RelPath::joined(path), &what, Why::Replaced, left);
         }
         let entry = match found.what {
-            What::Folder => {
-                let is_known = what.seen.as_ref().is_some_and(|known| known.entry.is_folder());
-                let folder = RelPath::joined(path);
-                if !(self.only_names && is_known) {
-                    left.folders.push(folder);
-                } else if let Some(items) = self.below.get(&folder) {
-                    left.dirty.extend(items.iter().cloned().map(Task::from));
-                }
-                Entry::Folder
-            }
             What::Special(special) => {
                 let reason = format!("{} is not synchronised", special.name());
                 let unknown = Unknown { reason, special: true };
@@ -217,12 +287,45 @@ impl<'a> Visitor<'a> {
                     }
                 },
             },
-            What::File => match trusted.map(|known| &known.entry) {
+            What::Folder | What::File => match trusted.map(|known| &known.entry) {
                 Some(entry @ Entry::File { .. }) => entry.clone(),
                 _ => return left.files.push((RelPath::joined(path), found, what)),
             },
         };
         self.is_there(path, None, Scanned { entry, found }, what);
+    }
+
+    fn found_folder(&mut self, named: Named<'_>, left: &mut Left) {
+        let Named { name, path, found, what, before } = named;
+        let folder = RelPath::joined(path);
+        let is_this = |what: &Remembered| {
+            let seen = what.seen.as_ref().filter(|seen| seen.entry.is_folder());
+            seen.is_some_and(|seen| seen.stamp == found.stamp.of_folder())
+        };
+        let now = Scanned { entry: Entry::Folder, found };
+        if is_this(&what) {
+            if !self.only_names {
+                left.folders.push(Folder { path: Some(folder), before: None });
+            } else if let Some(items) = self.below.get(&folder) {
+                left.dirty.extend(items.iter().cloned().map(Task::from));
+            }
+            return self.is_there(path, None, now, what);
+        }
+        let before = before
+            .filter(|(before, _)| is_this(before))
+            .and_then(|(_, above)| RelPath::in_folder(Some(above), name).ok())
+            .or_else(|| self.origin(&found).cloned());
+        let waits = match self.pass {
+            Pass::First => true,
+            Pass::New(_) => before.is_some(),
+            Pass::Same(_) | Pass::Last(..) => false,
+        };
+        if waits {
+            self.part.new.push(New { path: folder, found, what });
+        } else {
+            left.folders.push(Folder { path: Some(folder), before });
+            self.is_there(path, None, now, what);
+        }
     }
 
     /// Remembers and reports; the path is only made when it is needed.
@@ -258,10 +361,31 @@ impl<'a> Visitor<'a> {
 
     /// Nothing is there any more of what is remembered.
     fn gone(&mut self, path: &[u8], what: &Remembered, left: &mut Left) {
-        if was_folder(what) {
-            left.gone.push(RelPath::joined(path));
+        if !was_folder(what) {
+            return self.forget(path, what);
         }
+        let folder = RelPath::joined(path);
+        match self.pass {
+            Pass::First => {}
+            Pass::Last(_, moves) if moves.is_from(&folder) => return,
+            Pass::New(_) | Pass::Same(_) | Pass::Last(..) => self.forget(path, what),
+        }
+        self.lose(folder, what, Why::Nothing, left);
+    }
+
+    /// It is there, and nobody's business any more.
+    fn excluded(&mut self, path: &[u8], what: &Remembered, left: &mut Left) {
         self.forget(path, what);
+        if was_folder(what) {
+            self.lose(RelPath::joined(path), what, Why::OutOfSight, left);
+        }
+    }
+
+    fn lose(&mut self, folder: RelPath, what: &Remembered, why: Why, left: &mut Left) {
+        match self.pass {
+            Pass::First => self.part.gone.push(Gone { path: folder, what: what.clone(), why }),
+            Pass::New(_) | Pass::Same(_) | Pass::Last(..) => left.gone.push(folder),
+        }
     }
 
     fn forget(&mut self, path: &[u8], what: &Remembered) {
@@ -298,7 +422,7 @@ impl<'a> Visitor<'a> {
                 bytes = 0;
             }
         }
-        let folders = left.folders.into_iter().rev().map(|folder| Task::Folder(Some(folder)));
+        let folders = left.folders.into_iter().rev().map(Task::Folder);
         let gone = left.gone.into_iter().map(Task::Gone);
         self.queue
             .push(folders.chain(gone).chain(left.dirty).chain(reading.into_iter().map(Task::Read)));
@@ -367,9 +491,4 @@ impl<'a> Visitor<'a> {
     fn unknown(&mut self, path: RelPath, reason: String) {
         self.part.scan.unknown.insert(path, Unknown { reason, special: false });
     }
-}
-
-fn was_folder(what: &Remembered) -> bool {
-    let seen = what.seen.as_ref().map(|seen| &seen.entry);
-    [seen, what.agreed.as_ref()].into_iter().flatten().any(Entry::is_folder)
 }

@@ -20,8 +20,9 @@ use crate::{
     RelPath,
     entry::Tree,
     exclusions::Exclusions,
+    moves::Move,
     outcome::{Conflict, MassDeletion},
-    plan::{Operation, Side},
+    plan::{Action, Operation, Phase, Side},
     request::{Direction, OnConflict, OnMassDeletion, Resolution},
     state::Agreement,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Input<'a> {
     pub unknown: &'a BTreeSet<RelPath>,
     pub exclusions: &'a Exclusions,
     pub policy: &'a Policy,
+    /// To be done on a side. Nothing in the trees is below their paths.
+    pub moves: &'a [(Side, Move)],
 }
 
 /// Entries that are no folders, of the whole trees.
@@ -137,16 +140,17 @@ pub(crate) fn reconcile(input: &Input<'_>) -> Plan {
             OnMassDeletion::Ask => mass::withhold(lost.other(), &mut plan),
         }
     }
+    for (side, one) in input.moves {
+        let action = Action::MoveFolder { from: one.from.clone() };
+        let operation = Operation { phase: Phase::Early, path: one.to.clone(), action };
+        plan.operations(*side).push(operation);
+    }
     for side in [Side::Server, Side::Studio] {
         let operations = plan.operations(side);
         // Folders before what is in them; deletions the other way round.
         operations.sort_by(|a, b| {
             a.phase.cmp(&b.phase).then_with(|| {
-                if a.phase == crate::plan::Phase::Deletions {
-                    b.path.cmp(&a.path)
-                } else {
-                    a.path.cmp(&b.path)
-                }
+                if a.phase == Phase::Deletions { b.path.cmp(&a.path) } else { a.path.cmp(&b.path) }
             })
         });
     }

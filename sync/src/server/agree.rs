@@ -33,7 +33,7 @@ impl Run<'_> {
         let here = self.here;
         let mut updates = applier.known()?;
         let is_shared = self.ground.is_shared;
-        if agreement.is_empty() && is_shared {
+        if agreement.is_empty() && self.moved.is_empty() && is_shared {
             here.state.learn(here.fs().as_ref(), &updates)?;
             return pipe.send(Body::Done(pb::Done {}));
         }
@@ -52,7 +52,8 @@ impl Run<'_> {
             }
         }
         let begin_anew = self.ground.agreed.is_none();
-        here.state.agree(here.fs().as_ref(), &updates, begin_anew, self.studio_root)?;
+        let fs = here.fs().as_ref();
+        here.state.agree(fs, &self.moved, &updates, begin_anew, self.studio_root)?;
         drop(updates);
         self.tell(if is_shared { &agreement } else { &whole }, pipe)?;
         match pipe.recv()? {
@@ -65,6 +66,9 @@ impl Run<'_> {
     /// What differs from what the studio takes for agreed by itself.
     fn tell(&self, agreement: &Agreement, pipe: &mut Pipe<'_>) -> Result<(), Error> {
         let mut telling = Telling { agreed: pb::Agreed::default(), bytes: 0, pipe };
+        for path in &self.spelled {
+            telling.spelled(path)?;
+        }
         for (path, entry) in agreement {
             match (self.told.get(path), entry) {
                 (Some(told), entry) if told == entry => {}
@@ -99,6 +103,11 @@ impl Telling<'_, '_> {
     fn gone(&mut self, path: &RelPath) -> Result<(), Error> {
         self.agreed.gone.push(path.as_bytes().to_vec().into());
         self.grown(path, 0)
+    }
+
+    fn spelled(&mut self, to: &RelPath) -> Result<(), Error> {
+        self.agreed.spelled.push(to.as_bytes().to_vec().into());
+        self.grown(to, 0)
     }
 
     fn except(&mut self, path: &RelPath) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::listing::Listed;
+use super::{listing::Listed, moves::Sorted};
 use crate::{
     RelPath, Side as Which,
     apply::copy_prefix,
@@ -29,6 +29,7 @@ pub(super) struct Picture {
     pub unknown: BTreeSet<RelPath>,
     /// Of the studio.
     pub studio_entries: u64,
+    pub moves: Sorted,
 }
 
 /// What is agreed with this studio.
@@ -47,6 +48,7 @@ impl Picture {
         listed: &Listed,
         request: &Request,
         label: &str,
+        moves: Sorted,
     ) -> Result<Self, Error> {
         let paths = paths(here, ground, listed, request, label)?;
         let (mut base, mut server, mut studio) = (Tree::new(), Tree::new(), Tree::new());
@@ -90,7 +92,15 @@ impl Picture {
             .collect();
         let unknown = here.seen.unknown.keys().chain(listed.unknown.keys()).cloned().collect();
         let times = Times { server: server_times, studio: listed.modified_ms.clone() };
-        Ok(Self { base, server, studio, times, counts, unknown, studio_entries })
+        Ok(Self { base, server, studio, times, counts, unknown, studio_entries, moves })
+    }
+
+    /// Of nothing but what moved on either side, and is agreed otherwise.
+    pub(super) fn of_moves(base: Tree, server: Tree, studio: Tree, times: Times) -> Self {
+        // What has moved is no loss.
+        let counts = Counts { base: u64::MAX, server: u64::MAX, studio: u64::MAX };
+        let (unknown, moves) = (BTreeSet::new(), Sorted::default());
+        Self { base, server, studio, times, counts, unknown, studio_entries: 0, moves }
     }
 
     fn tree(&self, side: Which) -> &Tree {
@@ -120,10 +130,14 @@ impl Picture {
             let is_wanted =
                 |entry: &Entry| entry.digest().is_some_and(|digest| wanted.contains(&digest));
             // What is not in the trees is on both sides as it was agreed.
+            let left = self.moves.left();
+            let stays = |path: &RelPath| {
+                left.is_empty() || !path.ancestors().any(|above| left.contains(&above))
+            };
             here.memory.each(
                 |what| what.agreed.as_ref().is_some_and(is_wanted),
                 |path, what| {
-                    let is_common = !self.base.contains_key(&path);
+                    let is_common = !self.base.contains_key(&path) && stays(&path);
                     if let (true, Some(entry)) = (is_common, &what.agreed) {
                         sources.add(&path, entry);
                     }

@@ -8,12 +8,13 @@ use crate::{
     RelPath,
     error::Error,
     index::Unknown,
+    moves::Moves,
     state::Agreement,
     wire::{self, Pipe},
 };
 
 /// Most entries of a studio's mount: so much a hostile one may make the server remember.
-const MOST_ENTRIES: usize = 5_000_000;
+pub(super) const MOST_ENTRIES: usize = 5_000_000;
 
 #[derive(Default)]
 pub(super) struct Listed {
@@ -21,6 +22,7 @@ pub(super) struct Listed {
     pub told: Agreement,
     pub modified_ms: BTreeMap<RelPath, i64>,
     pub unknown: BTreeMap<RelPath, Unknown>,
+    pub moved: Moves,
 }
 
 pub(super) fn receive(pipe: &mut Pipe<'_>) -> Result<Listed, Error> {
@@ -40,6 +42,11 @@ pub(super) fn receive(pipe: &mut Pipe<'_>) -> Result<Listed, Error> {
         for unknown in part.unknown {
             let (reason, special) = (unknown.reason, unknown.special);
             listed.unknown.insert(wire::path(&unknown.path)?, Unknown { reason, special });
+        }
+        for moved in &part.moved {
+            if !listed.moved.add(wire::one_move(moved)?) {
+                return Err(Error::protocol("moves that overlap"));
+            }
         }
         if listed.told.len() > MOST_ENTRIES || listed.unknown.len() > MOST_ENTRIES {
             return Err(Error::protocol(format!("more than {MOST_ENTRIES} entries")));

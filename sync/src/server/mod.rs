@@ -4,6 +4,7 @@ mod agree;
 mod ask;
 mod compare;
 mod listing;
+mod moves;
 mod pull;
 mod push;
 mod report;
@@ -24,6 +25,7 @@ use crate::{
     error::Error,
     exclusions::Exclusions,
     link::Link,
+    moves::Move,
     outcome::{Outcome, Progress, Skipped, Stats},
     plan::{Action, Ended, Operation},
     reconcile::{Input, Plan, Policy, reconcile},
@@ -34,7 +36,7 @@ use crate::{
     },
     side::{Layout, Side, absolute},
     state::{Agreement, distrusting},
-    wire::{PROTOCOL, Pipe, root_name},
+    wire::{MOVES, PROTOCOL, Pipe, root_name},
 };
 
 /// A zone's folder, or a part of one, on the server.
@@ -56,6 +58,7 @@ pub struct ServerSide {
 /// What a run works with.
 struct Run<'a> {
     here: &'a Side,
+    side: &'a ServerSide,
     request: &'a Request,
     ground: Ground,
     /// Of paths that differ somewhere, as are the other two.
@@ -70,6 +73,12 @@ struct Run<'a> {
     failed: BTreeSet<RelPath>,
     /// What was received in place of what was listed.
     fresher: BTreeMap<RelPath, Entry>,
+    /// That both sides have now.
+    moved: Vec<Move>,
+    /// Moves of the studio that were dealt with path by path.
+    spelled: Vec<RelPath>,
+    /// Moves that could not be done on a side.
+    stuck: Vec<(Which, Move)>,
     done: Progress,
 }
 
@@ -118,12 +127,15 @@ fn run_once(
     }
     let ground = Ground { agreed, is_shared: welcome.changes_only };
     here.look(&side.exclusions, agreed.is_some())?;
-    let listed = listing::receive(&mut pipe)?;
-    let picture = Picture::new(&here, ground, &listed, request, &side.studio_label)?;
+    let mut listed = listing::receive(&mut pipe)?;
+    let studio_can = welcome.protocol >= MOVES;
+    let sorted = moves::sort(&mut here, &mut listed, ground, side, request, studio_can)?;
+    let picture = Picture::new(&here, ground, &listed, request, &side.studio_label, sorted)?;
     compare::check(&here, ground, &listed, &picture.studio)?;
     let plan = decide(&here, side, request, &picture)?;
     let mut run = Run {
         here: &here,
+        side,
         request,
         ground,
         outcome: outcome(&here, &listed, &picture),
@@ -134,9 +146,12 @@ fn run_once(
         studio_root,
         failed: BTreeSet::new(),
         fresher: BTreeMap::new(),
+        moved: picture.moves.done,
+        spelled: picture.moves.spelled,
+        stuck: Vec::new(),
         done: Progress::default(),
     };
-    run.carry_out(plan, &side.studio_label, &mut pipe, progress)?;
+    run.carry_out(plan, &mut pipe, progress)?;
     let mut outcome = run.outcome;
     outcome.stats.bytes_sent = pipe.sent_bytes();
     outcome.stats.bytes_received = pipe.received_bytes();
@@ -150,19 +165,7 @@ fn decide(
     request: &Request,
     picture: &Picture,
 ) -> Result<Plan, Error> {
-    let policy = Policy {
-        direction: request.direction,
-        one_way: side.one_way,
-        on_conflict: request.on_conflict,
-        on_mass_deletion: request.on_mass_deletion,
-        resolutions: request
-            .resolutions
-            .iter()
-            .map(|resolution| (resolution.path.clone(), resolution.clone()))
-            .collect(),
-        label: side.studio_label.clone(),
-        now: here.context.clock.now(),
-    };
+    let policy = policy(here, side, request);
     let mut plan = reconcile(&Input {
         base: &picture.base,
         server: &picture.server,
@@ -172,10 +175,24 @@ fn decide(
         unknown: &picture.unknown,
         exclusions: &side.exclusions,
         policy: &policy,
+        moves: &picture.moves.to_do,
     });
     picture.find_sources(here, Which::Server, &mut plan.server)?;
     picture.find_sources(here, Which::Studio, &mut plan.studio)?;
     Ok(plan)
+}
+
+fn policy(here: &Side, side: &ServerSide, request: &Request) -> Policy {
+    let resolutions = request.resolutions.iter();
+    Policy {
+        direction: request.direction,
+        one_way: side.one_way,
+        on_conflict: request.on_conflict,
+        on_mass_deletion: request.on_mass_deletion,
+        resolutions: resolutions.map(|it| (it.path.clone(), it.clone())).collect(),
+        label: side.studio_label.clone(),
+        now: here.context.clock.now(),
+    }
 }
 
 /// Before anything is done.
@@ -202,7 +219,6 @@ impl Run<'_> {
     fn carry_out(
         &mut self,
         mut plan: Plan,
-        label: &str,
         pipe: &mut Pipe<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), Error> {
@@ -215,7 +231,7 @@ impl Run<'_> {
             self.keep_shadow(pipe)?;
             return pipe.send(Body::Done(pb::Done {}));
         }
-        let mut applier = Applier::new(self.here, label);
+        let mut applier = Applier::new(self.here, &self.side.studio_label);
         self.pull(&mut applier, &plan.server, pipe, progress)?;
         let copies = std::mem::take(&mut plan.copies);
         let (safe, unsafe_yet): (Vec<Operation>, Vec<Operation>) =
@@ -227,6 +243,7 @@ impl Run<'_> {
             let reason = "the copy of the studio's version could not be made".to_owned();
             self.ended(Which::Studio, &operation, Ended::Skipped(reason));
         }
+        self.spell_out_stuck(&mut plan, &mut applier, pipe, progress)?;
         self.agree(plan, &mut applier, pipe)?;
         for path in applier.displaced() {
             self.outcome.kept_both.push(path.clone());
@@ -237,6 +254,17 @@ impl Run<'_> {
     /// Remembers how an operation ended.
     fn ended(&mut self, side: Which, operation: &Operation, ended: Ended) {
         self.done.files_done += 1;
+        if let Action::MoveFolder { from } = &operation.action {
+            let one = Move { from: from.clone(), to: operation.path.clone() };
+            if ended == Ended::Done {
+                self.moved.push(one);
+                self.report_done(side, operation);
+            } else {
+                tracing::debug!(?one, ?ended, "dealt with path by path");
+                self.stuck.push((side, one));
+            }
+            return;
+        }
         match ended {
             Ended::Done => {
                 if side == Which::Studio
@@ -264,8 +292,8 @@ impl Run<'_> {
         let entry = match &operation.action {
             Action::MakeFolder => Some(Entry::Folder),
             Action::Delete => None,
-            // It does not know what else there is to it.
-            Action::SetExecutable(_) => return None,
+            // It does not know what else there is to the one; the other is kept apart.
+            Action::SetExecutable(_) | Action::MoveFolder { .. } => return None,
             Action::PutFile { entry, .. } => Some(self.fresher.get(&path).unwrap_or(entry).clone()),
             Action::PutLink { target } => Some(Entry::Link { target: target.clone() }),
         };

@@ -118,6 +118,7 @@ impl Run<'_> {
                     Action::Delete => Ready::Delete,
                     Action::SetExecutable(executable) => Ready::SetExecutable(*executable),
                     Action::PutLink { target } => Ready::PutLink(target.clone()),
+                    Action::MoveFolder { from } => Ready::MoveFolder(from.clone()),
                     Action::PutFile { entry, source: Source::Peer(_), modified_ms } => {
                         let sketched = asker.next();
                         let sketched = sketched.as_deref();

@@ -110,6 +110,9 @@ impl Run<'_> {
             Action::PutLink { target } => {
                 tell(pipe, out, Do::Link(target.to_vec().into())).map(|()| 0)
             }
+            Action::MoveFolder { from } => {
+                tell(pipe, out, Do::MoveFolder(from.as_bytes().to_vec().into())).map(|()| 0)
+            }
             Action::PutFile { entry, modified_ms, source } => {
                 let wanted = proto_local_entry(entry, *modified_ms);
                 match source {

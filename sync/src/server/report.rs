@@ -45,7 +45,12 @@ impl Run<'_> {
                 let new = before.is_none_or(Entry::is_folder);
                 (if new { ChangeKind::Created } else { ChangeKind::Modified }, false)
             }
+            Action::MoveFolder { .. } => (ChangeKind::Moved, true),
         };
-        Change { path: operation.path.clone(), kind, is_folder }
+        let from = match &operation.action {
+            Action::MoveFolder { from } => Some(from.clone()),
+            _ => None,
+        };
+        Change { path: operation.path.clone(), from, kind, is_folder }
     }
 }

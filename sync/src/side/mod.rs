@@ -1,5 +1,6 @@
 //! What both sides have: a root, a place for staging and trash beside it, a memory, and what the last look at the root showed.
 
+mod moved;
 mod place;
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use moved::Spelled;
 pub(crate) use place::{Batch, Place};
 
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
     exclusions::Exclusions,
     fs::{FileSystem, Found, Root},
     index::{Known, Scan, Scanned, Scanning, is_racy, scan},
+    moves::Moves,
     state::{Memory, State, Update, Updates},
     watch::Seen,
 };
@@ -40,8 +43,12 @@ pub(crate) struct Side {
     /// Random name of the root; changes with the folder and with the identity.
     pub root_name: [u8; 16],
     pub seen: Scan,
+    /// What the last look found to be elsewhere, whether or not it is told so.
+    moved: Moves,
     /// As it was after the last look.
     pub memory: Memory,
+    /// As of the last look.
+    pub exclusions: Exclusions,
     pub context: Context,
 }
 
@@ -57,7 +64,9 @@ impl Side {
         let place = Place::open(&root, layout, context.fs.as_ref())
             .map_err(Error::io("prepare the staging folder"))?;
         let (seen, memory) = (Scan::default(), state.memory()?);
-        Ok(Self { root, place, state, root_name, seen, memory, context: context.clone() })
+        let (exclusions, context) = (Exclusions::none(), context.clone());
+        let moved = Moves::default();
+        Ok(Self { root, place, state, root_name, seen, moved, memory, exclusions, context })
     }
 
     pub(crate) fn fs(&self) -> &Arc<dyn FileSystem> {
@@ -66,6 +75,7 @@ impl Side {
 
     /// Looks at everything below the root, and remembers what it hashed. `is_agreed`: what was agreed before still counts.
     pub(crate) fn look(&mut self, exclusions: &Exclusions, is_agreed: bool) -> Result<(), Error> {
+        self.exclusions = exclusions.clone();
         let now_ns =
             self.place.file_system_now(self.fs().as_ref()).map_err(Error::io("tell the time"))?;
         let (root, memory, cancel) = (&self.root, &self.memory, &self.context.cancel);
@@ -87,6 +97,7 @@ impl Side {
         }
         let unsettled = look.as_ref().map(|_| Seen::of(&self.seen));
         let learned = std::mem::take(&mut self.seen.learned);
+        self.moved = self.seen.moved.clone();
         if !learned.is_empty() {
             self.state.learn(self.fs().as_ref(), &learned)?;
             self.memory = self.state.memory()?;
@@ -112,14 +123,14 @@ impl Side {
     pub(crate) fn saw(&self, path: &RelPath) -> Result<Option<Scanned>, Error> {
         match self.seen.differences.get(path) {
             Some(difference) => Ok(difference.now.clone()),
-            None => Ok(self.memory.get(path)?.seen.map(Scanned::from)),
+            None => Ok(self.remembered(path)?.seen.map(Scanned::from)),
         }
     }
 
     /// The content of an open file, unless it is another than the last look saw at its path, or could be.
     pub(crate) fn still(&self, path: &RelPath, file: &File) -> Result<Option<Digest>, Error> {
         let stamp = Found::of_file(file).map_err(Error::at("look at", path))?.stamp;
-        let known = self.memory.get(path)?.seen.filter(|known| !known.racy && known.stamp == stamp);
+        let known = self.remembered(path)?.seen.filter(|known| !known.racy && known.stamp == stamp);
         Ok(known.and_then(|known| known.entry.digest()))
     }
 

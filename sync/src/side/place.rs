@@ -17,11 +17,11 @@ use std::{
     },
 };
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx};
+use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::Layout;
 use crate::{
-    fs::{FileSystem, Found, Root, names},
+    fs::{FileSystem, Found, Root, names, open_folder_in},
     index::RESERVED,
     trash,
 };
@@ -55,7 +55,7 @@ fn make_and_open(fs: &dyn FileSystem, folder: BorrowedFd<'_>, name: &str) -> io:
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    open_folder(folder, name.as_bytes())
+    open_folder_in(folder, name.as_bytes())
 }
 
 /// Renames work between two folders of one mount.
@@ -157,7 +157,7 @@ impl Place {
         let mut left = Vec::new();
         for name in names(self.stage())? {
             if name.starts_with(SHELF.as_bytes()) {
-                let shelf = open_folder(self.stage(), &name)?;
+                let shelf = open_folder_in(self.stage(), &name)?;
                 let on_it = names(shelf.as_fd())?;
                 if !on_it.is_empty() {
                     left.push((shelf, on_it));
@@ -192,7 +192,7 @@ impl Place {
             run.is_some_and(|run| rest.is_some_and(|rest| rest.starts_with(run)))
         });
         for batch in of_its_run {
-            let batch = open_folder(self.trash.as_fd(), batch)?;
+            let batch = open_folder_in(self.trash.as_fd(), batch)?;
             let is_noted =
                 trash::read_notes(batch.as_fd())?.iter().any(|note| note.thing.as_bytes() == name);
             if !is_noted {
@@ -208,9 +208,4 @@ impl Place {
         }
         fs.remove_file(folder, name)
     }
-}
-
-fn open_folder(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(folder, name, flags, Mode::empty())?)
 }

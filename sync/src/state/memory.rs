@@ -85,6 +85,27 @@ impl Memory {
         Ok(self.get(path)?.agreed)
     }
 
+    /// Everything below a folder, folder by folder.
+    pub(crate) fn below(
+        &self,
+        folder: &RelPath,
+        mut visit: impl FnMut(RelPath, Remembered) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for range in page::below(folder.as_bytes()) {
+            let pages = self.pages.range::<&[u8]>(range.start.as_slice()..range.end.as_slice());
+            for item in pages.map_err(broken("read"))? {
+                let (key, value) = item.map_err(broken("read"))?;
+                let folder = page::folder_of(key.value()).map_err(broken("read"))?;
+                for record in Reader::new(value.value(), self.generation) {
+                    let (name, what) = record.map_err(broken("read"))?;
+                    let path = RelPath::in_folder(folder.as_ref(), name);
+                    visit(path.map_err(broken("read"))?, what)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Everything that is wanted, folder by folder, in no order of folders.
     pub(crate) fn each(
         &self,

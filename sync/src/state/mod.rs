@@ -6,12 +6,13 @@
 
 mod blocks;
 mod memory;
+mod moving;
 mod opening;
 mod page;
 mod tally;
 mod update;
 
-pub(crate) use memory::Memory;
+pub(crate) use memory::{Cursor, Memory};
 pub(crate) use page::Remembered;
 pub(crate) use tally::Tally;
 pub(crate) use update::{Agreement, Update, Updates, Word};
@@ -32,6 +33,7 @@ use self::{tally::Tallier, update::Updating};
 use crate::{
     error::Error,
     fs::{FileSystem, RootIdentity},
+    moves::Move,
 };
 
 const PAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("pages");
@@ -182,10 +184,11 @@ impl State {
         write().map_err(broken("written"))
     }
 
-    /// Remembers an agreement, on top of that of before or (`begin_anew`) of nothing.
+    /// Remembers an agreement, on top of that of before or (`begin_anew`) of nothing. What moved did so before the updates.
     pub(crate) fn agree(
         &self,
         fs: &dyn FileSystem,
+        moved: &[Move],
         updates: &Updates,
         begin_anew: bool,
         studio_root: [u8; 16],
@@ -203,6 +206,9 @@ impl State {
                 void: Vec::new(),
                 kept: std::collections::HashSet::new(),
             };
+            for one in moved {
+                updating.move_tree(one)?;
+            }
             updating.run(updates)?;
             let Updating { tally, mut void, kept, .. } = updating;
             void.retain(|digest| !kept.contains(digest));
@@ -278,14 +284,14 @@ mod tests {
         let root = RootIdentity { device: 1, inode: 2, born: Some((3, 4)) };
         let name = state.root_name(fs, "pod-1", root).unwrap();
         let updates = Updates::from([(path("a"), agreed(Some(Entry::Folder)))]);
-        state.agree(fs, &updates, false, name).unwrap();
+        state.agree(fs, &[], &updates, false, name).unwrap();
         assert_eq!(state.root_name(fs, "pod-1", root).unwrap(), name);
         assert_eq!(all(&state), ["a"]);
         let anew = RootIdentity { born: Some((5, 6)), ..root };
         assert_ne!(state.root_name(fs, "pod-1", anew).unwrap(), name);
         assert!(all(&state).is_empty());
         let name = state.root_name(fs, "pod-1", root).unwrap();
-        state.agree(fs, &updates, false, name).unwrap();
+        state.agree(fs, &[], &updates, false, name).unwrap();
         assert_ne!(state.root_name(fs, "pod-2", root).unwrap(), name);
         assert!(all(&state).is_empty() && state.agreed().unwrap().is_none());
     }
@@ -297,6 +303,51 @@ mod tests {
         let state = State::open(folder.path()).unwrap();
         assert!(all(&state).is_empty());
         assert!(folder.path().join("memory.unreadable").exists());
+    }
+
+    #[test]
+    fn what_moved_is_remembered_as_if_it_had_been_spelled_out() {
+        let file = |text: &str| Entry::File {
+            size: 1,
+            digest: Digest::of(text.as_bytes()),
+            executable: false,
+        };
+        let tree = |below: &str| -> Updates {
+            let files = (0..2_000).map(|number| (format!("{below}/in/{number}"), file("same")));
+            let folders = [below.to_owned(), format!("{below}/in"), format!("{below}/empty")];
+            let folders = folders.into_iter().map(|folder| (folder, Entry::Folder));
+            let all = files.chain(folders);
+            all.map(|(name, entry)| (path(&name), agreed(Some(entry)))).collect()
+        };
+        let beside = || {
+            let names = ["x", "x/a-b", "x/a0", "y"];
+            names.map(|name| (path(name), agreed(Some(Entry::Folder))))
+        };
+        let open = || {
+            let folder = tempfile::tempdir().unwrap();
+            (State::open(folder.path()).unwrap(), folder)
+        };
+        let ((state, _folder), (other, _other)) = (open(), open());
+        let mut before = tree("x/a");
+        before.extend(beside());
+        state.agree(&RealFileSystem, &[], &before, false, [1; 16]).unwrap();
+        let mut after = tree("y/b");
+        after.extend(beside());
+        other.agree(&RealFileSystem, &[], &after, false, [1; 16]).unwrap();
+        let one = Move { from: path("x/a"), to: path("y/b") };
+        state.agree(&RealFileSystem, &[one], &Updates::new(), false, [1; 16]).unwrap();
+        assert_eq!(all(&state), all(&other));
+        let tally = |state: &State| state.agreed().unwrap().unwrap().tally;
+        assert_eq!(tally(&state), tally(&other));
+        let mut below = 0;
+        let memory = state.memory().unwrap();
+        memory
+            .below(&path("y/b"), |_, _| {
+                below += 1;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(below, 2_002);
     }
 
     /// Whatever the order and the pages, the same is remembered, and the digest tells.
@@ -321,7 +372,7 @@ mod tests {
                         if step == 1 && all(&state).len() > 20 {
                             return;
                         }
-                        state.agree(&RealFileSystem, updates, false, [1; 16]).unwrap();
+                        state.agree(&RealFileSystem, &[], updates, false, [1; 16]).unwrap();
                     };
                     write(&updates);
                 }
@@ -331,7 +382,7 @@ mod tests {
                         .filter(|name| !name.as_bytes().ends_with(b"7"))
                         .map(|name| (name.clone(), agreed(None)))
                         .collect();
-                    state.agree(&RealFileSystem, &gone, false, [1; 16]).unwrap();
+                    state.agree(&RealFileSystem, &[], &gone, false, [1; 16]).unwrap();
                     assert_eq!(all(&state).len(), 300);
                     let memory = state.memory().unwrap();
                     for name in &names {

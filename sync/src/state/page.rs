@@ -13,6 +13,8 @@
 
 use thiserror::Error;
 
+use std::ops::Range;
+
 use crate::{
     LONGEST_LINK, RelPath,
     entry::{Digest, Entry},
@@ -61,6 +63,12 @@ pub(super) fn end(folder: Option<&[u8]>) -> Vec<u8> {
     let mut key = folder.unwrap_or_default().to_vec();
     key.push(1);
     key
+}
+
+/// The keys of a folder's pages, and those of the folders in it.
+pub(super) fn below(folder: &[u8]) -> [Range<Vec<u8>>; 2] {
+    let inside = |end: u8| [folder, &[end]].concat();
+    [key(Some(folder), b"")..end(Some(folder)), inside(b'/')..inside(b'/' + 1)]
 }
 
 /// The least name that a page may have.

@@ -9,8 +9,9 @@ use crate::{
     apply::{Applier, Ready},
     entry::{Digest, Entry},
     error::Error,
+    moves::{Move, Moves},
     plan::Ended,
-    side::Side,
+    side::{Side, Spelled},
     state::{Agreement, Word},
     transfer::{Announced, BasisFile, Job, Receipt, copy_local, read_copy, receive},
     wire::{self, Pipe, StepReader},
@@ -24,15 +25,38 @@ const MOST_WAITING: usize = 100_000;
 /// Carries out the server's operations.
 pub(super) struct Executor<'a> {
     applier: Applier<'a>,
-    /// Of each operation that waits: what there is at its path when it is done, as far as it says so.
-    waiting: Vec<Option<(RelPath, Option<Entry>)>>,
+    /// Of each operation that waits: what it comes to when it is done.
+    waiting: Vec<Made>,
     /// What both sides agree on, unless the server says otherwise: what was told, and what was done since.
     pub(super) agreed: Agreement,
+    /// Likewise.
+    moved: Moves,
+}
+
+/// What an operation comes to, as far as it says so.
+enum Made {
+    Entry(RelPath, Option<Entry>),
+    Moved(Move),
+    Unsaid,
 }
 
 impl<'a> Executor<'a> {
     pub(super) fn new(here: &'a Side, told: Agreement) -> Self {
-        Self { applier: Applier::new(here, LABEL), waiting: Vec::new(), agreed: told }
+        let moved = here.seen.moved.clone();
+        Self { applier: Applier::new(here, LABEL), waiting: Vec::new(), agreed: told, moved }
+    }
+
+    /// The server dealt with a folder, which was told as moved, path by path.
+    pub(super) fn spell_out(&mut self, to: &RelPath) -> Result<(), Error> {
+        let one = self.moved.remove(to).filter(|one| self.applier.side().seen.moved.has(one));
+        let one = one.ok_or_else(|| Error::protocol("a move that was not told"))?;
+        let agreed = &mut self.agreed;
+        self.applier.side().spell(&one, |Spelled { from, to, what }| {
+            // What was done there since is agreed in its place.
+            agreed.entry(from).or_insert(None);
+            agreed.entry(to).or_insert(what.agreed);
+            Ok(())
+        })
     }
 
     /// Everything that is here; waits only for contents that have begun.
@@ -64,6 +88,7 @@ impl<'a> Executor<'a> {
             Do::Delete(_) => Ready::Delete,
             Do::SetExecutable(executable) => Ready::SetExecutable(executable),
             Do::Link(target) => Ready::PutLink(target.as_ref().into()),
+            Do::MoveFolder(from) => Ready::MoveFolder(wire::path(&from)?),
             Do::PutLocal(local) => {
                 let entry = local.entry.ok_or_else(|| Error::protocol("a copy of nothing"))?;
                 let wanted = wire::local_entry(&entry)?;
@@ -105,9 +130,16 @@ impl<'a> Executor<'a> {
             Ready::PutFile(staged) => Some(Some(staged.entry.clone())),
             Ready::PutLink(target) => Some(Some(Entry::Link { target: target.clone() })),
             Ready::Coming => small.as_ref().map(|job| Some(job.entry.clone())),
-            Ready::SetExecutable(_) | Ready::Failed(_) => None,
+            Ready::SetExecutable(_) | Ready::MoveFolder(_) | Ready::Failed(_) => None,
         };
-        self.waiting.push(entry.map(|entry| (path.clone(), entry)));
+        let made = match (entry, &ready) {
+            (Some(entry), _) => Made::Entry(path.clone(), entry),
+            (None, Ready::MoveFolder(from)) => {
+                Made::Moved(Move { from: from.clone(), to: path.clone() })
+            }
+            (None, _) => Made::Unsaid,
+        };
+        self.waiting.push(made);
         match small {
             Some(job) => self.applier.stage(path, job)?,
             None => self.applier.add(path, ready),
@@ -118,8 +150,12 @@ impl<'a> Executor<'a> {
     fn commit(&mut self, pipe: &mut Pipe<'_>) -> Result<(), Error> {
         let mut results = Vec::with_capacity(self.waiting.len());
         for (ended, made) in self.applier.commit()?.into_iter().zip(self.waiting.drain(..)) {
-            if ended == Ended::Done {
-                self.agreed.extend(made);
+            match made {
+                _ if ended != Ended::Done => {}
+                Made::Entry(path, entry) => drop(self.agreed.insert(path, entry)),
+                Made::Moved(one) if self.moved.add(one.clone()) => {}
+                Made::Moved(_) => return Err(Error::protocol("moves that overlap")),
+                Made::Unsaid => {}
             }
             results.push(result(ended));
         }
@@ -129,11 +165,12 @@ impl<'a> Executor<'a> {
     /// The server has recorded what both sides have now.
     pub(super) fn agree(&mut self, begin_anew: bool) -> Result<(), Error> {
         let mut updates = self.applier.known()?;
+        let moved: Vec<Move> = std::mem::take(&mut self.moved).iter().collect();
         for (path, entry) in std::mem::take(&mut self.agreed) {
             updates.entry(path).or_default().agreed = Word::Now(entry);
         }
         let here = self.applier.side();
-        here.state.agree(here.fs().as_ref(), &updates, begin_anew, here.root_name)
+        here.state.agree(here.fs().as_ref(), &moved, &updates, begin_anew, here.root_name)
     }
 
     pub(super) fn end(mut self) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use proto::sync::v1::{self as pb, message::Body};
 use crate::{
     error::Error,
     exclusions::Exclusions,
+    moves::Move,
     side::Side,
     state::Agreement,
     wire::{BATCH_BYTES, Pipe, proto_entry},
@@ -13,7 +14,7 @@ use crate::{
 /// Room for what frames a path.
 const FRAME_BYTES: usize = 64;
 
-/// Sends what differs from the agreed state (everything, where there is none), and answers what was told.
+/// Sends what differs from the agreed state (everything, where there is none), and answers what was told, but for what moved.
 pub(super) fn send(
     here: &Side,
     exclusions: &Exclusions,
@@ -50,6 +51,12 @@ pub(super) fn send(
             reason: unknown.reason.clone(),
             special: unknown.special,
         });
+        flush_full(&mut listing, &mut bytes, pipe)?;
+    }
+    for Move { from, to } in here.seen.moved.iter() {
+        let (from, to) = (from.as_bytes().to_vec(), to.as_bytes().to_vec());
+        bytes += from.len() + to.len() + FRAME_BYTES;
+        listing.moved.push(pb::Moved { from: from.into(), to: to.into() });
         flush_full(&mut listing, &mut bytes, pipe)?;
     }
     listing.last = true;

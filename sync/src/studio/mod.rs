@@ -15,12 +15,13 @@ use crate::{
     error::Error,
     exclusions::Exclusions,
     link::Link,
+    moves::Move,
     side::{Layout, Side, absolute},
     state::{Agreement, distrusting},
     threads,
     transfer::{Announced, read_small, send, send_small},
     trash,
-    wire::{self, PROTOCOL, Pipe, StepReader, StepWriter, optional_digest},
+    wire::{self, MOVES, PROTOCOL, Pipe, StepReader, StepWriter, optional_digest},
 };
 
 /// How long replaced and deleted files are kept in the studio.
@@ -73,6 +74,10 @@ fn serve_once(side: &StudioSide, link: &mut dyn Link, context: &Context) -> Resu
         changes_only: is_shared,
     }))?;
     here.look(&side.exclusions, is_shared)?;
+    if hello.protocol < MOVES {
+        let moved: Vec<Move> = here.seen.moved.iter().collect();
+        here.spell_out(&moved)?;
+    }
     let told = list::send(&here, &side.exclusions, &mut pipe)?;
     follow(&here, is_shared, told, &mut pipe)
 }
@@ -100,6 +105,9 @@ fn follow(here: &Side, is_shared: bool, told: Agreement, pipe: &mut Pipe<'_>) ->
                 executor.run(&mut steps, pipe)?;
             }
             Some(Body::Agreed(agreed)) => {
+                for to in &agreed.spelled {
+                    executor.spell_out(&wire::path(to)?)?;
+                }
                 for entry in &agreed.entries {
                     let (path, entry) = wire::entry(entry)?;
                     executor.agreed.insert(path, Some(entry));

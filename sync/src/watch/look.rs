@@ -8,6 +8,7 @@ use std::{
 use super::{Blind, Folder, Ground, Inner, RETRY_AFTER, Shared, Watch, dirty::Dirty, session};
 use crate::{
     RelPath, clock::Stopwatch, error::Error, exclusions::Exclusions, fs::Root, index::Scan,
+    moves::Move,
 };
 
 /// Where to look.
@@ -48,6 +49,10 @@ impl Seen {
             }
         }
         seen.trees = scan.unknown.keys().cloned().collect();
+        for Move { from, to } in scan.moved.iter() {
+            seen.folders.extend([from.parent(), to.parent()]);
+            seen.trees.push(to);
+        }
         seen.linked = scan.linked.iter().cloned().collect();
         seen
     }

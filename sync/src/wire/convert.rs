@@ -7,6 +7,7 @@ use crate::{
     entry::{Digest, Entry},
     error::Error,
     index::RESERVED,
+    moves::Move,
 };
 
 /// Never one of the engine's own, where files are staged and kept.
@@ -75,6 +76,10 @@ pub(crate) fn local_entry(entry: &pb::Entry) -> Result<Entry, Error> {
         }
         pb::Kind::Unspecified => return Err(Error::protocol("an entry of unknown kind")),
     })
+}
+
+pub(crate) fn one_move(moved: &pb::Moved) -> Result<Move, Error> {
+    Ok(Move { from: path(&moved.from)?, to: path(&moved.to)? })
 }
 
 pub(crate) fn entry(entry: &pb::Entry) -> Result<(RelPath, Entry), Error> {

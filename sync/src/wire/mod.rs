@@ -6,13 +6,15 @@ mod pipe;
 mod steps;
 
 pub(crate) use convert::{
-    entry, local_entry, optional_digest, path, proto_entry, proto_local_entry, root_name,
+    entry, local_entry, one_move, optional_digest, path, proto_entry, proto_local_entry, root_name,
 };
 pub(crate) use pipe::Pipe;
 pub(crate) use steps::{StepReader, StepWriter};
 
 /// The newest revision of the engine's messages.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
+/// From this one on folders move.
+pub(crate) const MOVES: u32 = 2;
 /// Payload that is put into one message, before compression. Leaves room below the limit for what frames it.
 pub(crate) const BATCH_BYTES: usize = 256 << 10;
 /// Most bytes of one step's data.

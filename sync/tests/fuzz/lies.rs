@@ -11,7 +11,7 @@ use sync::{Context, Link, LinkError, OnConflict, OnMassDeletion, Request, Studio
 use crate::{
     common::{Mishap, Pair, TestLink, links, noise, read, tree, write},
     dice::Dice,
-    wire,
+    moves, wire,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +26,15 @@ struct Liar<'a> {
     dice: &'a mut Dice,
     /// One message in so many is a lie.
     seldom: usize,
+    /// About moves alone, and in the right form.
+    about_moves: bool,
 }
 
 impl Link for Liar<'_> {
     fn send(&mut self, message: Bytes) -> Result<(), LinkError> {
-        let message = if self.dice.once_in(self.seldom) {
+        let message = if self.about_moves {
+            moves::falsify(message, self.dice)
+        } else if self.dice.once_in(self.seldom) {
             wire::falsify(&message, self.dice)
         } else {
             message
@@ -48,7 +52,7 @@ fn prepare(dice: &mut Dice) -> Pair {
     let pair = Pair::in_memory();
     write(pair.folder.path().join("outside/f"), "precious");
     symlink(pair.folder.path().join("outside"), pair.server("way")).unwrap();
-    for name in ["a", "b", "d/large", "d/x", "e/f/g"] {
+    for name in ["a", "b", "d/large", "d/x", "e/f/g", "m/n/o", "m/p", "q/r"] {
         write(pair.server(name), format!("{name} before"));
     }
     write(pair.server("d/large"), noise(90_000, 1));
@@ -71,6 +75,8 @@ fn prepare(dice: &mut Dice) -> Pair {
     fs::remove_file(pair.server("d/x")).unwrap();
     if pair.studio("a").exists() {
         fs::remove_file(pair.studio("a")).unwrap();
+        fs::rename(pair.studio("m"), pair.studio("studio/m")).unwrap();
+        fs::rename(pair.server("q"), pair.server("t")).unwrap();
     }
     pair
 }
@@ -85,7 +91,7 @@ fn contents(root: &std::path::Path) -> BTreeSet<Vec<u8>> {
         .collect()
 }
 
-pub(crate) fn told_to(victim: Victim, dice: &mut Dice) {
+pub(crate) fn told_to(victim: Victim, about_moves: bool, dice: &mut Dice) {
     let pair = prepare(dice);
     let request = Request {
         on_conflict: *dice.one_of(&[OnConflict::Report, OnConflict::KeepBoth]),
@@ -95,7 +101,7 @@ pub(crate) fn told_to(victim: Victim, dice: &mut Dice) {
     let root = if victim == Victim::Server { pair.server("") } else { pair.studio("") };
     let owed = contents(&root);
     let seldom = *dice.one_of(&[1, 2, 3, 6]);
-    one_run(&pair, victim, &request, dice, seldom);
+    one_run(&pair, victim, &request, dice, (seldom, about_moves));
 
     assert_eq!(tree(&pair.folder.path().join("outside")).len(), 1);
     assert_eq!(read(pair.folder.path().join("outside/f")), "precious");
@@ -117,7 +123,13 @@ pub(crate) fn told_to(victim: Victim, dice: &mut Dice) {
     pair.assert_settled();
 }
 
-fn one_run(pair: &Pair, victim: Victim, request: &Request, dice: &mut Dice, seldom: usize) {
+fn one_run(
+    pair: &Pair,
+    victim: Victim,
+    request: &Request,
+    dice: &mut Dice,
+    (seldom, about_moves): (usize, bool),
+) {
     let (server_link, studio_link) = links(Mishap::default(), Mishap::default());
     let (server_side, studio_side) = (pair.server_side(), pair.studio_side());
     // How either ends is its own matter; that it ends is the test's.
@@ -127,7 +139,10 @@ fn one_run(pair: &Pair, victim: Victim, request: &Request, dice: &mut Dice, seld
     std::thread::scope(|scope| match victim {
         Victim::Server => {
             scope.spawn(|| {
-                serve_with(&studio_side, &mut Liar { link: studio_link, dice, seldom });
+                serve_with(
+                    &studio_side,
+                    &mut Liar { link: studio_link, dice, seldom, about_moves },
+                );
             });
             let mut link = server_link;
             run(&server_side, request, &mut link, &Context::system(), &mut |_| {}).ok();
@@ -135,7 +150,7 @@ fn one_run(pair: &Pair, victim: Victim, request: &Request, dice: &mut Dice, seld
         Victim::Studio => {
             let studio = studio_side.clone();
             scope.spawn(move || serve_with(&studio, &mut { studio_link }));
-            let mut link = Liar { link: server_link, dice, seldom };
+            let mut link = Liar { link: server_link, dice, seldom, about_moves };
             run(&server_side, request, &mut link, &Context::system(), &mut |_| {}).ok();
         }
     });

@@ -1,6 +1,6 @@
 //! What peers, disks and people hand to the engine, falsified again and again.
 //!
-//! Targets: each end of a real run whose peer's messages are falsified on their way ([`lies`], by [`wire`]); a side whose memory
+//! Targets: each end of a real run whose peer's messages are falsified on their way ([`lies`], by [`wire`] and [`moves`]); a side whose memory
 //! is damaged ([`memory`]); and the decoders that stand by themselves ([`decoders`]). A case is a number: whatever fails once is
 //! kept in `kept.txt` and runs first from then on.
 //!
@@ -16,6 +16,7 @@ mod decoders;
 mod dice;
 mod lies;
 mod memory;
+mod moves;
 mod wire;
 
 use std::{
@@ -66,12 +67,22 @@ fn fuzz(target: &str, cases: u64, case: impl Fn(&mut Dice)) {
 
 #[test]
 fn a_server_whose_studio_lies() {
-    fuzz("server", 120, |dice| lies::told_to(lies::Victim::Server, dice));
+    fuzz("server", 120, |dice| lies::told_to(lies::Victim::Server, false, dice));
 }
 
 #[test]
 fn a_studio_whose_server_lies() {
-    fuzz("studio", 120, |dice| lies::told_to(lies::Victim::Studio, dice));
+    fuzz("studio", 120, |dice| lies::told_to(lies::Victim::Studio, false, dice));
+}
+
+#[test]
+fn a_server_whose_studio_lies_about_moves() {
+    fuzz("server-moves", 100, |dice| lies::told_to(lies::Victim::Server, true, dice));
+}
+
+#[test]
+fn a_studio_whose_server_lies_about_moves() {
+    fuzz("studio-moves", 100, |dice| lies::told_to(lies::Victim::Studio, true, dice));
 }
 
 #[test]

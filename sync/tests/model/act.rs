@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 /// Few, so that they meet; some are folders of others.
-pub(crate) const PATHS: [&str; 9] = ["a", "b", "c", "d/a", "d/b", "d/e/a", "d/e", "a/x", "b/y"];
+pub(crate) const PATHS: [&str; 11] =
+    ["a", "b", "c", "d", "d/a", "d/b", "d/e/a", "d/e", "a/x", "b/y", "g/d"];
 
 /// A user's own.
 #[derive(Debug, Clone)]
@@ -112,7 +113,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (path(), 0u16..40).prop_map(|(path, content)| Deed::Tick { path, content }),
         3 => path().prop_map(|path| Deed::Remove { path }),
         1 => path().prop_map(|path| Deed::Folder { path }),
-        2 => (path(), path()).prop_map(|(from, to)| Deed::Rename { from, to }),
+        6 => (path(), path()).prop_map(|(from, to)| Deed::Rename { from, to }),
         1 => (path(), any::<bool>()).prop_map(|(path, on)| Deed::Executable { path, on }),
         1 => path().prop_map(|path| Deed::Link { path }),
         1 => (path(), times).prop_map(|(path, time)| Deed::Stamp { path, time }),

@@ -69,7 +69,11 @@ pub(crate) fn carry_out(root: &Path, deed: &Deed, stamp: usize) {
             fs::create_dir_all(at(path)).ok();
         }
         Deed::Rename { from, to } => {
-            fs::rename(at(from), at(to)).ok();
+            let (from, to) = (at(from), at(to));
+            if from.exists() && !to.starts_with(&from) {
+                fs::create_dir_all(to.parent().unwrap()).ok();
+                fs::rename(from, to).ok();
+            }
         }
         Deed::Executable { path, on } => {
             if is_file(&at(path)) {

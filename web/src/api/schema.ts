@@ -1752,9 +1752,11 @@ export interface components {
         PathChange: {
             /** @description For people: bytes that are no text are replaced. */
             path: string;
-            /** @description `created`, `modified` or `deleted`. */
+            /** @description `created`, `modified`, `deleted` or `moved`. */
             change: string;
             folder: boolean;
+            /** @description Where a folder was that moved with all that is in it. */
+            from?: string | null;
         };
         /** @description One thing that is wrong with what a user sent. */
         Problem: {

@@ -1,6 +1,10 @@
 import type { Schemas } from "../api/client";
 import { text } from "../text/en";
 
+function said({ path, from }: Schemas["PathChange"]) {
+  return from ? `${from} → ${path}` : path;
+}
+
 /** What a synchronisation did, mount by mount where anything happened. */
 export function SyncSummary({ result }: { result: Schemas["SyncResult"] }) {
   const told = result.mounts.filter(
@@ -16,12 +20,12 @@ export function SyncSummary({ result }: { result: Schemas["SyncResult"] }) {
           <ul>
             {it.to_server.map((change) => (
               <li key={`server ${change.path}`}>
-                {text.onServer} {change.change}: {change.path}
+                {text.onServer} {change.change}: {said(change)}
               </li>
             ))}
             {it.to_studio.map((change) => (
               <li key={`studio ${change.path}`}>
-                {text.inStudio} {change.change}: {change.path}
+                {text.inStudio} {change.change}: {said(change)}
               </li>
             ))}
             {it.skipped.map((skipped) => (

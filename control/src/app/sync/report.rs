@@ -55,6 +55,7 @@ fn changes(changes: &[sync::Change]) -> Vec<PathChange> {
         path: change.path.to_string(),
         change: change.kind.name().to_owned(),
         folder: change.is_folder,
+        from: change.from.as_ref().map(RelPath::to_string),
     });
     told.collect()
 }
