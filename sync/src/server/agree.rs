@@ -38,24 +38,23 @@ impl Run<'_> {
             return pipe.send(Body::Done(pb::Done {}));
         }
         // Two memories that differ can't be mended by a change: the studio gets the whole.
-        let mut whole = Agreement::new();
+        let mut whole = None;
         if !is_shared && self.ground.agreed.is_some() {
+            let whole = whole.insert(Agreement::new());
             here.memory.each(
                 |what| what.agreed.is_some(),
                 |path, what| drop(whole.insert(path, what.agreed)),
             )?;
+            whole.extend(agreement.iter().map(|(path, entry)| (path.clone(), entry.clone())));
         }
         for (path, entry) in &agreement {
             updates.entry(path.clone()).or_default().agreed = Word::Now(entry.clone());
-            if !is_shared {
-                whole.insert(path.clone(), entry.clone());
-            }
         }
         let begin_anew = self.ground.agreed.is_none();
         let fs = here.fs().as_ref();
         here.state.agree(fs, &self.moved, &updates, begin_anew, self.studio_root)?;
         drop(updates);
-        self.tell(if is_shared { &agreement } else { &whole }, pipe)?;
+        self.tell(whole.as_ref().unwrap_or(&agreement), pipe)?;
         match pipe.recv()? {
             Body::Done(_) => {}
             _ => return Err(Error::protocol("no word that the agreed state is recorded")),

@@ -244,6 +244,11 @@ impl Run<'_> {
             self.ended(Which::Studio, &operation, Ended::Skipped(reason));
         }
         self.spell_out_stuck(&mut plan, &mut applier, pipe, progress)?;
+        // They may be many, and nobody asks for them any more.
+        drop((std::mem::take(&mut plan.server), safe));
+        for tree in [&mut self.base, &mut self.server, &mut self.studio] {
+            *tree = Tree::new();
+        }
         self.agree(plan, &mut applier, pipe)?;
         for path in applier.displaced() {
             self.outcome.kept_both.push(path.clone());
