@@ -23,7 +23,7 @@ impl Updating<'_, '_> {
         let Remembered { seen, agreed } = self.remembered(from)?;
         let updates = [
             (from.clone(), Update { seen: Word::Now(None), agreed: Word::Now(None) }),
-            (to.clone(), Update { seen: Word::Now(seen), agreed: Word::Now(agreed) }),
+            (to.clone(), Update { seen: Word::Now(seen.map(Box::new)), agreed: Word::Now(agreed) }),
         ];
         self.run(&Updates::from(updates))?;
         for (key, page) in self.take(from)? {

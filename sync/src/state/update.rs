@@ -26,13 +26,14 @@ pub(crate) enum Word<T> {
 /// A change of what is remembered of a path.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Update {
-    pub seen: Word<Known>,
+    /// Most changes have none, and it is long.
+    pub seen: Word<Box<Known>>,
     pub agreed: Word<Entry>,
 }
 
 impl Update {
-    pub(crate) const fn seen(known: Option<Known>) -> Self {
-        Self { seen: Word::Now(known), agreed: Word::AsBefore }
+    pub(crate) fn seen(known: Option<Known>) -> Self {
+        Self { seen: Word::Now(known.map(Box::new)), agreed: Word::AsBefore }
     }
 }
 
@@ -145,14 +146,14 @@ impl Updating<'_, '_> {
 
     fn apply(&mut self, path: &RelPath, mut what: Remembered, update: &Update) -> Remembered {
         if let Word::Now(seen) = &update.seen {
+            let seen = seen.as_deref();
             let digest = |known: &Known| known.entry.digest();
-            let (before, now) =
-                (what.seen.as_ref().and_then(digest), seen.as_ref().and_then(digest));
+            let (before, now) = (what.seen.as_ref().and_then(digest), seen.and_then(digest));
             // Nobody ever agreed on it: what is known of its blocks is good for nothing.
             if before != now && before != what.agreed.as_ref().and_then(Entry::digest) {
                 self.void.extend(before);
             }
-            what.seen.clone_from(seen);
+            what.seen = seen.cloned();
         }
         if let Word::Now(agreed) = &update.agreed
             && what.agreed != *agreed
