@@ -2,16 +2,19 @@
 
 mod moved;
 mod place;
+mod untouched;
 
 use std::{
     fs::File,
     os::fd::BorrowedFd,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 pub(crate) use moved::Spelled;
 pub(crate) use place::{Batch, Place};
+pub(crate) use untouched::Untouched;
 
 use crate::{
     RelPath,
@@ -25,6 +28,10 @@ use crate::{
     state::{Memory, State, Update, Updates},
     watch::Seen,
 };
+
+/// How long it is waited for that stamps of large files tell something.
+const WAIT: Duration = Duration::from_millis(5);
+const MOST_WAITS: usize = 8;
 
 /// Where a side lies.
 pub(crate) struct Layout<'a> {
@@ -49,6 +56,8 @@ pub(crate) struct Side {
     pub memory: Memory,
     /// As of the last look.
     pub exclusions: Exclusions,
+    /// What this run made.
+    pub untouched: Untouched,
     pub context: Context,
 }
 
@@ -64,9 +73,20 @@ impl Side {
         let place = Place::open(&root, layout, context.fs.as_ref())
             .map_err(Error::io("prepare the staging folder"))?;
         let (seen, memory) = (Scan::default(), state.memory()?);
-        let (exclusions, context) = (Exclusions::none(), context.clone());
-        let moved = Moves::default();
-        Ok(Self { root, place, state, root_name, seen, moved, memory, exclusions, context })
+        let (exclusions, untouched) = (Exclusions::none(), Untouched::default());
+        let (moved, context) = (Moves::default(), context.clone());
+        Ok(Self {
+            root,
+            place,
+            state,
+            root_name,
+            seen,
+            moved,
+            memory,
+            exclusions,
+            untouched,
+            context,
+        })
     }
 
     pub(crate) fn fs(&self) -> &Arc<dyn FileSystem> {
@@ -76,8 +96,7 @@ impl Side {
     /// Looks at everything below the root, and remembers what it hashed. `is_agreed`: what was agreed before still counts.
     pub(crate) fn look(&mut self, exclusions: &Exclusions, is_agreed: bool) -> Result<(), Error> {
         self.exclusions = exclusions.clone();
-        let now_ns =
-            self.place.file_system_now(self.fs().as_ref()).map_err(Error::io("tell the time"))?;
+        let now_ns = self.now()?;
         let (root, memory, cancel) = (&self.root, &self.memory, &self.context.cancel);
         let watch = self.context.watch.as_ref();
         let look = watch.map(|watch| watch.look(root, exclusions, is_agreed)).transpose()?;
@@ -135,18 +154,40 @@ impl Side {
     }
 
     /// What is known of what this run made, so that the next look need not read it. What was made in the last moment could have
-    /// been changed without a trace: it is read again.
+    /// been changed without a trace: it is read again, unless it is large and the moment passed without anybody coming.
     pub(crate) fn known(&self, made: Vec<(RelPath, Option<Known>)>) -> Result<Updates, Error> {
-        let now =
-            self.place.file_system_now(self.fs().as_ref()).map_err(Error::io("tell the time"))?;
+        let now = self.now()?;
+        let settled = self.settled(made.iter().filter_map(|(_, known)| known.as_ref()), now)?;
         let known = made.into_iter().map(|(path, known)| {
             let known = known.map(|known| {
-                let racy = !known.entry.is_folder() && is_racy(&known.stamp, now);
+                let racy = !known.entry.is_folder()
+                    && is_racy(&known.stamp, now)
+                    && (is_racy(&known.stamp, settled) || !self.untouched.holds(&known.stamp));
                 Known { racy, ..known }
             });
             (path, Update::seen(known))
         });
         Ok(known.collect())
+    }
+
+    /// A moment that is later by what it takes for large files to be known for sure.
+    fn settled<'k>(&self, made: impl Iterator<Item = &'k Known>, now: i64) -> Result<i64, Error> {
+        let large: Vec<_> = made
+            .filter(|known| is_racy(&known.stamp, now) && self.untouched.is_watched(&known.stamp))
+            .collect();
+        let mut settled = now;
+        for _ in 0..MOST_WAITS {
+            if !large.iter().any(|known| is_racy(&known.stamp, settled)) {
+                break;
+            }
+            std::thread::sleep(WAIT);
+            settled = self.now()?;
+        }
+        Ok(settled)
+    }
+
+    fn now(&self) -> Result<i64, Error> {
+        self.place.file_system_now(self.fs().as_ref()).map_err(Error::io("tell the time"))
     }
 
     pub(crate) fn stage(&self) -> BorrowedFd<'_> {

@@ -10,7 +10,7 @@ use crate::{
     entry::{Digest, Entry},
     error::Error,
     fs::{FileSystem, Found, Stamp},
-    side::Side,
+    side::{Side, Untouched},
 };
 
 /// A piece that is copied from the basis at once.
@@ -24,6 +24,7 @@ const HOLE_BYTES: usize = 64 << 10;
 pub(super) struct Writing<'a> {
     fs: &'a dyn FileSystem,
     cancel: &'a CancelFlag,
+    untouched: &'a Untouched,
     file: File,
     hashing: Hashing,
     at: u64,
@@ -101,6 +102,7 @@ impl<'a> Writing<'a> {
         Ok(Self {
             fs,
             cancel: &side.context.cancel,
+            untouched: &side.untouched,
             file: fs.create(side.stage(), name.as_bytes(), executable)?,
             hashing: match BlockLister::new(size_hint) {
                 Some(lister) => Hashing::Blocks(Box::new(lister)),
@@ -251,12 +253,8 @@ impl<'a> Writing<'a> {
                 (digest, Some(blocks))
             }
         };
-        Ok(Finished {
-            digest,
-            length: self.at,
-            blocks,
-            stamp: Found::of_file(&self.file)?.stamp,
-            file: self.file,
-        })
+        let stamp = Found::of_file(&self.file)?.stamp;
+        self.untouched.watch(&self.file, &stamp);
+        Ok(Finished { digest, length: self.at, blocks, stamp, file: self.file })
     }
 }

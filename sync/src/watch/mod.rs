@@ -25,6 +25,7 @@ mod session;
 pub(crate) use dirty::{Item, Work};
 pub(crate) use look::{Look, Seen, What};
 pub use lull::Lull;
+pub(crate) use mounts::is_local;
 
 use std::{
     sync::{

@@ -30,6 +30,16 @@ const LOCAL: [u64; 9] = [
 /// Longest table of mounts that is read.
 const TABLE_BYTES: u64 = 16 << 20;
 
+fn is_local_kind(kind: rustix::fs::FsWord) -> bool {
+    #[expect(clippy::cast_sign_loss, reason = "a number that names a kind")]
+    LOCAL.contains(&(kind as u64 & 0xffff_ffff))
+}
+
+/// Whether a file's changes can only be made on this machine.
+pub(crate) fn is_local(file: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(is_local_kind(fstatfs(file)?.f_type))
+}
+
 /// The mounts of this process, which the kernel tells the changes of.
 pub(super) struct MountTable {
     file: File,
@@ -50,8 +60,7 @@ impl MountTable {
     /// Why a root can't be watched, for people.
     pub(super) fn obstacle(&mut self, root: BorrowedFd<'_>) -> io::Result<Option<String>> {
         let kind = fstatfs(root)?.f_type;
-        #[expect(clippy::cast_sign_loss, reason = "a number that names a kind")]
-        if !LOCAL.contains(&(kind as u64 & 0xffff_ffff)) {
+        if !is_local_kind(kind) {
             return Ok(Some(format!(
                 "the folder is on a file system ({kind:#x}) whose changes by others are not told"
             )));

@@ -1,8 +1,8 @@
 //! Edits that leave no trace in size or time.
 
-use std::fs;
+use std::{fs, os::unix::fs::FileExt};
 
-use crate::common::{Pair, read, write};
+use crate::common::{Pair, noise, read, write};
 
 /// Two edits of one size as close together as a program can make them, a synchronisation between them: again and again, so that
 /// some fall into one tick of the file system's clock.
@@ -48,5 +48,25 @@ fn unison_664_an_edit_right_after_it_was_received_is_seen() {
         pair.sync();
         assert_eq!(read(pair.server("a")), edited);
         pair.assert_settled();
+    }
+}
+
+/// A large one, of which it is known that nobody came in that moment; unless somebody did.
+#[test]
+fn unison_664_an_edit_of_a_large_file_right_after_it_was_received_is_seen() {
+    let pair = Pair::in_memory();
+    let mut content = noise(17 << 20, 1);
+    for round in 0..4 {
+        content[2_000_000] ^= 1;
+        write(pair.server("a"), &content);
+        pair.sync();
+        let file = fs::File::options().write(true).open(pair.studio("a")).unwrap();
+        let modified = file.metadata().unwrap().modified().unwrap();
+        file.write_all_at(b"edited", 1_000_000).unwrap();
+        file.set_modified(modified).unwrap();
+        pair.sync();
+        content = fs::read(pair.server("a")).unwrap();
+        assert!(content[1_000_000..].starts_with(b"edited"), "{round}");
+        content[1_000_000] = 0;
     }
 }

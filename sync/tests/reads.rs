@@ -1,0 +1,34 @@
+//! What is known already is not read. One test: the system counts what the whole process reads.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+mod common;
+
+use std::fs;
+
+use common::{Pair, noise, write};
+
+const MIB: u64 = 1 << 20;
+
+/// So far, by this process.
+fn read_bytes() -> u64 {
+    let counts = fs::read_to_string("/proc/self/io").unwrap();
+    let line = counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
+    line.parse().unwrap()
+}
+
+#[test]
+fn a_large_file_that_just_came_is_not_read_by_the_next_look() {
+    let pair = Pair::in_memory();
+    let mut content = noise(32 << 20, 1);
+    for _ in 0..3 {
+        content[1_000_000] ^= 1;
+        write(pair.studio("large"), &content);
+        pair.sync();
+        let before = read_bytes();
+        // The studio's own was written just before it was looked at, and is read again; the server's is not.
+        pair.sync();
+        let read = read_bytes() - before;
+        assert!(read < 40 * MIB, "{} MiB", read / MIB);
+    }
+}
