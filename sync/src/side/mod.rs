@@ -148,8 +148,23 @@ impl Side {
 
     /// The content of an open file, unless it is another than the last look saw at its path, or could be.
     pub(crate) fn still(&self, path: &RelPath, file: &File) -> Result<Option<Digest>, Error> {
+        self.seems(path, file, |known| !known.racy)
+    }
+
+    /// The same where it could have been changed without a trace: for those who notice a content that is another.
+    pub(crate) fn likely(&self, path: &RelPath, file: &File) -> Result<Option<Digest>, Error> {
+        self.seems(path, file, |_| true)
+    }
+
+    fn seems(
+        &self,
+        path: &RelPath,
+        file: &File,
+        is_good: impl Fn(&Known) -> bool,
+    ) -> Result<Option<Digest>, Error> {
         let stamp = Found::of_file(file).map_err(Error::at("look at", path))?.stamp;
-        let known = self.remembered(path)?.seen.filter(|known| !known.racy && known.stamp == stamp);
+        let known = self.remembered(path)?.seen;
+        let known = known.filter(|known| is_good(known) && known.stamp == stamp);
         Ok(known.and_then(|known| known.entry.digest()))
     }
 

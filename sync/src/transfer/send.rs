@@ -65,8 +65,13 @@ pub(crate) fn send(
         if before.what != What::File {
             return fail(pipe, out, "it is no file any more".to_owned());
         }
-        // What the look at the folder told of it need not be found out again.
-        let told = match side.still(path, &file)? {
+        // What the look at the folder told of it need not be found out again. From a basis the receiver makes what was seen then,
+        // or notices; what comes whole has to be as it is.
+        let seen = match &known {
+            Some(_) => side.likely(path, &file)?,
+            None => side.still(path, &file)?,
+        };
+        let told = match seen {
             Some(digest) => side.state.blocks(digest)?.map(|blocks| (digest, blocks)),
             None => None,
         };
