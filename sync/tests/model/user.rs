@@ -18,10 +18,13 @@ use crate::{
 /// Every content is one of a kind, so that none can hide behind another; all of a kind have the same length.
 pub(crate) fn content(number: u16, stamp: usize) -> Vec<u8> {
     let mut text = format!("content {number:05} of {stamp:07}\n").into_bytes();
-    // Some are large enough for a delta.
-    if number.is_multiple_of(5) {
-        text.extend(common::noise(70_000, u64::from(number % 3)));
-    }
+    // Some are large enough for a delta, some for a sketch.
+    let more = match number % 5 {
+        0 => 70_000,
+        2 => 3_000,
+        _ => 0,
+    };
+    text.extend(common::noise(more, u64::from(number % 3)));
     text
 }
 
@@ -54,7 +57,12 @@ pub(crate) fn carry_out(root: &Path, deed: &Deed, stamp: usize) {
             if let Ok(before) = fs::read(&path)
                 && is_file(&path)
             {
-                let number = if before.len() > 1_000 { number / 5 * 5 } else { number / 5 * 5 + 1 };
+                let kind = match before.len() {
+                    10_000.. => 0,
+                    1_000.. => 2,
+                    _ => 1,
+                };
+                let number = number / 5 * 5 + kind;
                 let modified = fs::metadata(&path).unwrap().modified().unwrap();
                 fs::write(&path, content(number, stamp)).unwrap();
                 let file = fs::File::options().write(true).open(&path).unwrap();
