@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use proto::agent::v1::{EntrypointState, Event, Gap, Phase, event::What};
+use proto::agent::v1::{EntrypointState, Event, Gap, MountSight, Phase, event::What};
 use tokio::sync::watch;
 
 const KEPT: usize = 4_096;
@@ -28,6 +28,7 @@ struct Log {
     last_seq: u64,
     phase: Phase,
     entrypoints: BTreeMap<String, EntrypointState>,
+    sights: BTreeMap<String, MountSight>,
 }
 
 impl Default for Events {
@@ -37,6 +38,7 @@ impl Default for Events {
             last_seq: 0,
             phase: Phase::Waiting,
             entrypoints: BTreeMap::new(),
+            sights: BTreeMap::new(),
         };
         Self(Arc::new(Inner {
             log: Mutex::new(log),
@@ -57,6 +59,9 @@ impl Events {
             What::Phase(phase) => log.phase = Phase::try_from(*phase).unwrap_or(Phase::Unspecified),
             What::Entrypoint(state) => {
                 log.entrypoints.insert(state.id.clone(), state.clone());
+            }
+            What::MountSight(sight) => {
+                log.sights.insert(sight.mount_id.clone(), sight.clone());
             }
             What::SyncWanted(_) | What::SessionEnded(_) | What::Dropped(_) | What::Notice(_) => {}
         }
@@ -133,6 +138,7 @@ impl Events {
             events.extend(
                 log.entrypoints.values().cloned().map(|state| event(What::Entrypoint(state))),
             );
+            events.extend(log.sights.values().cloned().map(|sight| event(What::MountSight(sight))));
         }
         let skip = usize::try_from((seq + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
         events.extend(log.kept.iter().skip(skip).take(limit).cloned());

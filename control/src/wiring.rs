@@ -214,6 +214,8 @@ pub fn services(parts: Parts) -> Arc<Services> {
         tasks: Arc::clone(&tasks),
         zones: zone_files,
         agents: Arc::clone(&agents) as Arc<dyn SyncCalls>,
+        views: Arc::clone(&agents) as Arc<dyn Agents>,
+        clock: Arc::clone(&clock),
         tracker: parts.tracker.clone(),
         shutdown: parts.shutdown.clone(),
     });

@@ -100,6 +100,7 @@ pub(crate) fn default_mount(zone: &str) -> Mount {
         one_way: false,
         exclusions: Vec::new(),
         live: false,
+        merge: false,
         shadow: true,
     }
 }

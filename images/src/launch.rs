@@ -128,6 +128,7 @@ pub enum Concurrency {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Mount {
     /// Name of a zone kind.
     pub zone: String,
@@ -136,6 +137,9 @@ pub struct Mount {
     pub one_way: bool,
     pub exclusions: Vec<String>,
     pub live: bool,
+    /// Changes of one text on both sides are merged where they do not touch each other.
+    #[serde(default)]
+    pub merge: bool,
     pub shadow: bool,
 }
 

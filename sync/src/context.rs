@@ -9,6 +9,7 @@ use crate::{
     clock::{Clock, SystemClock},
     error::Error,
     fs::{FileSystem, RealFileSystem},
+    meter::Meter,
     watch::Watch,
 };
 
@@ -38,6 +39,8 @@ pub struct Context {
     pub fs: Arc<dyn FileSystem>,
     /// Of this side's root, for the memory in this side's state folder. Without one, each run looks at everything.
     pub watch: Option<Arc<Watch>>,
+    /// How far the run is; each run has its own.
+    pub meter: Meter,
 }
 
 impl Context {
@@ -47,6 +50,7 @@ impl Context {
             cancel: CancelFlag::default(),
             fs: Arc::new(RealFileSystem),
             watch: None,
+            meter: Meter::default(),
         }
     }
 }

@@ -40,6 +40,7 @@ mod exclusions;
 mod fs;
 mod index;
 mod link;
+mod meter;
 mod moves;
 mod outcome;
 mod path;
@@ -64,9 +65,10 @@ pub use error::Error;
 pub use exclusions::{ExclusionError, Exclusions, MOST_PATTERNS};
 pub use fs::{Fault, FaultyFileSystem, FileSystem, RealFileSystem};
 pub use link::{Link, LinkError, MESSAGE_LIMIT_BYTES};
+pub use meter::{InFlight, Meter, Progress};
 pub use outcome::{
-    Change, ChangeKind, Conflict, ConflictKind, ConflictToken, InvalidToken, MassDeletion, Outcome,
-    Progress, Skipped, Stats, Version,
+    Change, ChangeKind, Conflict, ConflictKind, ConflictToken, InvalidToken, Losses, MassDeletion,
+    Outcome, Skipped, Stats, Version,
 };
 pub(crate) use path::LONGEST_LINK;
 pub use path::{LONGEST_NAME, LONGEST_PATH, PathError, RelPath};

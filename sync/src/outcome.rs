@@ -112,9 +112,35 @@ pub struct Conflict {
 pub struct MassDeletion {
     /// The side that lost files.
     pub lost_by: Side,
+    /// With those of before.
     pub deletions: usize,
-    /// Files that were agreed on.
+    /// Of these, by earlier runs, as the request said: they are gone on both sides.
+    pub before: usize,
+    /// Files that were agreed on, with those.
     pub of: usize,
+}
+
+/// Files that each side lost, and that are gone from the other therefore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Losses {
+    pub by_server: u64,
+    pub by_studio: u64,
+}
+
+impl Losses {
+    pub const fn by(&self, side: Side) -> u64 {
+        match side {
+            Side::Server => self.by_server,
+            Side::Studio => self.by_studio,
+        }
+    }
+
+    pub const fn by_mut(&mut self, side: Side) -> &mut u64 {
+        match side {
+            Side::Server => &mut self.by_server,
+            Side::Studio => &mut self.by_studio,
+        }
+    }
 }
 
 /// A path that was left out, with the reason for people.
@@ -148,14 +174,8 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
     /// Conflict copies that this run made.
     pub kept_both: Vec<RelPath>,
+    /// What has only moved is not lost.
+    pub losses: Losses,
     pub fetched: Vec<(RelPath, Vec<u8>)>,
     pub stats: Stats,
-}
-
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
-    pub files_done: u64,
-    pub files: u64,
-    pub bytes: u64,
 }

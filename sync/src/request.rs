@@ -1,6 +1,6 @@
 //! What a run is asked to do.
 
-use crate::{ConflictToken, RelPath, shadow::Shadow};
+use crate::{ConflictToken, Losses, RelPath, shadow::Shadow};
 
 /// Which side's changes move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,7 +42,7 @@ pub enum Keep {
     Server,
     /// The studio's version gets a conflict name.
     Both,
-    /// A content that somebody made of both, such as a merge; on both sides.
+    /// A content that somebody made of both, such as a merge; on every side that may be changed.
     Content(Vec<u8>),
 }
 
@@ -61,6 +61,8 @@ pub struct Request {
     pub direction: Direction,
     pub on_conflict: OnConflict,
     pub on_mass_deletion: OnMassDeletion,
+    /// By runs a short while ago: a deletion that comes in many small pieces is a mass deletion too.
+    pub lost_before: Losses,
     pub resolutions: Vec<Resolution>,
     /// The studio's contents of these, each at most [`FETCH_LIMIT_BYTES`](crate::FETCH_LIMIT_BYTES), such as for a diff.
     pub fetch: Vec<RelPath>,

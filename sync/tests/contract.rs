@@ -490,3 +490,63 @@ fn the_users_content_can_be_fetched_for_a_diff() {
     assert_eq!(outcome.fetched, [(path("a"), b"studio's".to_vec())]);
     assert!(!pair.server("a").exists());
 }
+
+/// A slow `rm -rf` under live synchronisations, each of which sees little of it.
+#[test]
+fn deletions_of_many_runs_are_counted_together() {
+    let pair = Pair::new();
+    for number in 0..200 {
+        write(pair.server(&format!("{number}")), format!("{number}"));
+    }
+    pair.sync();
+    let mut request = Request::default();
+    for number in 0..200 {
+        // What has only moved is not lost.
+        let (from, to) = (pair.studio(&format!("{number}")), pair.studio(&format!("x{number}")));
+        if number % 2 == 0 {
+            fs::rename(from, to).unwrap();
+        } else {
+            fs::remove_file(from).unwrap();
+        }
+        let outcome = pair.sync_with(&request);
+        assert!(outcome.questions.is_empty(), "{number}: {:?}", outcome.questions);
+        request.lost_before.by_studio += outcome.losses.by_studio;
+    }
+    assert_eq!(request.lost_before.by_studio, 100);
+    fs::remove_file(pair.studio("x0")).unwrap();
+    let outcome = pair.sync_with(&request);
+    let question = &outcome.questions[0];
+    assert_eq!((question.deletions, question.before, question.of), (101, 100, 200));
+    assert_eq!(outcome.losses.by_studio, 0, "nothing was deleted");
+    assert!(pair.server("x0").exists());
+    assert!(pair.sync().questions.is_empty(), "nobody said that anything went before");
+    assert!(!pair.server("x0").exists());
+}
+
+/// Where nothing may be changed in the studio, such as at a stop, the server gets the merge, and the studio has what it had.
+#[test]
+fn a_content_that_somebody_made_of_both_reaches_the_side_that_may_be_changed() {
+    let pair = Pair::new();
+    write(pair.server("a"), "base");
+    pair.sync();
+    write(pair.server("a"), "the server's");
+    write(pair.studio("a"), "the studio's");
+    let token = pair.sync().conflicts[0].token;
+    let resolution = Resolution {
+        path: path("a"),
+        keep: Keep::Content(b"of both".to_vec()),
+        expect: Some(token),
+    };
+    let outcome = pair.sync_with(&Request {
+        direction: Direction::ToServer,
+        resolutions: vec![resolution],
+        ..Request::default()
+    });
+    assert!(outcome.conflicts.is_empty());
+    assert_eq!(read(pair.server("a")), "of both");
+    assert_eq!(read(pair.studio("a")), "the studio's");
+    // Nothing is agreed: the next run sees two versions, and loses neither.
+    assert_eq!(pair.sync().conflicts.len(), 1);
+    assert_eq!(read(pair.server("a")), "of both");
+    assert_eq!(read(pair.studio("a")), "the studio's");
+}

@@ -58,13 +58,8 @@ fn sending(
                 }
             }
         });
-        let outcome = run(
-            &pair.server_side(),
-            &Request::default(),
-            &mut server_link,
-            &Context::system(),
-            &mut |_| {},
-        );
+        let outcome =
+            run(&pair.server_side(), &Request::default(), &mut server_link, &Context::system());
         drop(server_link);
         outcome
     })
@@ -157,7 +152,7 @@ proptest! {
                         studio_link.send(message.into()).ok();
                     }
                 });
-                run(&pair.server_side(), &Request::default(), &mut server_link, &Context::system(), &mut |_| {}).is_err()
+                run(&pair.server_side(), &Request::default(), &mut server_link, &Context::system()).is_err()
             }
         });
         prop_assert!(failed);

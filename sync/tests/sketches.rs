@@ -94,8 +94,7 @@ fn spoilt(pair: &Pair, spoil: impl Fn(&mut Sketch) + Send) -> Outcome {
     std::thread::scope(|scope| {
         let serving = scope.spawn(move || serve(&studio, &mut studio_link, &Context::system()));
         let mut link = Spoiling { link: server_link, spoil };
-        let outcome =
-            run(&side, &Request::default(), &mut link, &Context::system(), &mut |_| {}).unwrap();
+        let outcome = run(&side, &Request::default(), &mut link, &Context::system()).unwrap();
         drop(link);
         serving.join().unwrap().unwrap();
         outcome

@@ -1,10 +1,13 @@
 //! One run: frames in, frames out, an engine between them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use proto::agent::v1::{SyncFrame, sync_frame::What};
 use sync::{CancelFlag, LinkError, MESSAGE_LIMIT_BYTES};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tonic::Status;
@@ -13,15 +16,17 @@ use super::link::{Link, WAITING};
 use super::{Busy, Engine, Target};
 
 /// Runs the engine on a blocking thread; the stream is what it sends, and its error at the end. Dropping the stream cancels the
-/// run; the mount stays busy until the engine has noticed.
-pub(crate) fn exchange<S>(
+/// run; the mount stays busy until the engine has noticed. `ended` is called then, after whatever became of it.
+pub(crate) fn exchange<S, E>(
     tasks: &TaskTracker,
     engine: Engine,
     target: Target,
     busy: Busy,
     incoming: S,
-) -> impl Stream<Item = Result<SyncFrame, Status>> + Send + use<S>
+    ended: E,
+) -> impl Stream<Item = Result<SyncFrame, Status>> + Send + use<S, E>
 where
+    E: FnOnce(Duration) + Send + 'static,
     S: Stream<Item = Result<SyncFrame, Status>> + Send + Unpin + 'static,
 {
     let cancel = CancellationToken::new();
@@ -40,7 +45,9 @@ where
     let ending = Ending { flag: flag.clone(), _feeding: cancel.drop_guard() };
     tasks.spawn_blocking(move || {
         let mut link = Link { incoming: from_peer, outgoing: to_peer };
+        let began = Instant::now();
         let done = engine(&target, &mut link, &flag);
+        ended(began.elapsed());
         // First the end is known, then the last message can be read: so the stream never ends without it.
         tell_end.send(done).ok();
         drop((link, busy));
@@ -147,7 +154,7 @@ mod tests {
         let (tasks, mounts) = (TaskTracker::new(), Mounts::default());
         let busy = mounts.take("m").unwrap();
         let mut answers =
-            Box::pin(exchange(&tasks, engine, target(), busy, stream::iter(incoming)));
+            Box::pin(exchange(&tasks, engine, target(), busy, stream::iter(incoming), |_| ()));
         let (mut count, mut error) = (0, None);
         while let Some(answer) = answers.next().await {
             match answer {
@@ -193,7 +200,8 @@ mod tests {
         let (tasks, mounts) = (TaskTracker::new(), Mounts::default());
         let busy = mounts.take("m").unwrap();
         assert!(mounts.take("m").is_none(), "one run a mount");
-        let mut answers = Box::pin(exchange(&tasks, stubborn, target(), busy, stream::pending()));
+        let mut answers =
+            Box::pin(exchange(&tasks, stubborn, target(), busy, stream::pending(), |_| ()));
         answers.next().await.unwrap().unwrap();
         drop(answers);
         tasks.close();

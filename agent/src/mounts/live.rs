@@ -1,12 +1,14 @@
 //! Live mounts: soon after something changed here, the control plane is asked to synchronise. One request of a mount at a time,
 //! so a slow control plane slows requests down.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sync::{FULL_EVERY, Lull};
+use sync::Lull;
 use tokio::sync::watch::Receiver;
+use tokio_util::sync::CancellationToken;
 
 use super::Watched;
 use crate::agent::Agent;
@@ -16,27 +18,38 @@ use crate::sync_wanted::Outcome;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Ids of mounts that are followed. Cheap to clone.
+/// Mounts that are followed, by id, until their tokens say otherwise. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Live(Arc<Mutex<HashSet<String>>>);
+pub(crate) struct Live(Arc<Mutex<HashMap<String, CancellationToken>>>);
 
 impl Live {
-    fn begin(&self, mount: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(mount.to_owned())
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None`: it is followed already.
+    fn begin(&self, mount: &str) -> Option<CancellationToken> {
+        match self.lock().entry(mount.to_owned()) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(place) => Some(place.insert(CancellationToken::new()).clone()),
+        }
     }
 
     fn end(&self, mount: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(mount);
+        if let Some(followed) = self.lock().remove(mount) {
+            followed.cancel();
+        }
     }
 }
 
-/// Follows a mount as long as the manifest says so; once.
-pub(crate) fn follow(agent: &Arc<Agent>, mount: &str, watched: &Watched) {
-    if agent.mounts.live.begin(mount) {
+/// Follows a mount from now on, or no longer.
+pub(crate) fn set_live(agent: &Arc<Agent>, mount: &str, watched: &Watched, is_live: bool) {
+    if !is_live {
+        agent.mounts.live.end(mount);
+    } else if let Some(ended) = agent.mounts.live.begin(mount) {
         let (agent, mount, watched) = (Arc::clone(agent), mount.to_owned(), watched.clone());
         agent.clone().tasks.spawn(async move {
-            while_live(&agent, &mount, &watched).await;
-            agent.mounts.live.end(&mount);
+            ended.run_until_cancelled(while_live(&agent, &mount, &watched)).await;
         });
     }
 }
@@ -50,11 +63,7 @@ async fn while_live(agent: &Agent, mount: &str, watched: &Watched) {
             // Whatever changed while nobody heard of it, here or there.
             Ok(()) = reconnected(&mut connected) => {}
             // What no watch tells.
-            () = tokio::time::sleep(FULL_EVERY) => {}
-        }
-        let plan = agent.launch.plan();
-        if !plan.and_then(|plan| plan.mount(mount).map(|mount| mount.live)).unwrap_or_default() {
-            return;
+            () = tokio::time::sleep(watched.look_every()) => {}
         }
         let mut lull = Lull::default();
         while let Some(wait) = lull.wait(watched.watch.told()) {

@@ -17,7 +17,7 @@ mod watches;
 pub(crate) use engine::serve;
 pub(crate) use exchange::exchange;
 use link::Link;
-pub(crate) use live::{Live, follow};
+pub(crate) use live::{Live, set_live};
 pub(crate) use watches::{Watched, Watches};
 
 use std::collections::HashSet;

@@ -1,6 +1,10 @@
 //! `Sync`: carries the synchronisation engine's messages for one mount.
 
-use proto::agent::v1::{SyncFrame, sync_frame::What, sync_server::Sync};
+use std::time::Duration;
+
+use proto::agent::v1::{
+    Live, SyncFrame, event::What as EventWhat, sync_frame::What, sync_server::Sync,
+};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Service, Stream_};
@@ -32,11 +36,28 @@ impl Sync for Service {
         })?;
         let (state_dir, pod) = (&agent.config.state_dir, &agent.config.pod_uid);
         let target = mounts::target(&plan, mount, state_dir, pod, &agent.mounts.watches);
-        if let Some(watched) = target.watched.as_ref().filter(|_| mount.live) {
-            mounts::follow(agent, &mount.id, watched);
+        let is_live = match open.live() {
+            Live::On => true,
+            Live::Off => false,
+            Live::Unspecified => mount.live,
+        };
+        let watched = target.watched.clone();
+        if let Some(watched) = &watched {
+            mounts::set_live(agent, &mount.id, watched, is_live);
         }
+        let (events, id) = (agent.events.clone(), mount.id.clone());
+        let ended = move |took: Duration| {
+            let Some(watched) = watched else { return };
+            if let Some(sight) = watched.news(&id, is_live, took) {
+                if sight.look_every_ms > 0 {
+                    // Whoever follows it waits for a watch that there is not.
+                    watched.changed.notify_one();
+                }
+                events.push(EventWhat::MountSight(sight));
+            }
+        };
         tracing::debug!(run = %open.run_id, mount = %mount.id, "synchronisation begins");
-        let answers = mounts::exchange(&agent.tasks, mounts::serve, target, busy, incoming);
+        let answers = mounts::exchange(&agent.tasks, mounts::serve, target, busy, incoming, ended);
         Ok(Response::new(Box::pin(answers)))
     }
 }

@@ -6,8 +6,9 @@ use proto::agent::v1 as wire;
 use time::OffsetDateTime;
 
 use crate::domain::{
-    agent::{AgentPhase, EntrypointView, ReadinessLevel},
+    agent::{AgentPhase, EntrypointView, MountSight, ReadinessLevel},
     launch::{self, Launch},
+    mounts::Sight,
     session::{
         Channel, ContainerFile, Exit, FileKind, LogPiece, Output, Session, SessionSpec,
         TerminalSize,
@@ -63,6 +64,16 @@ pub(super) fn entrypoint_view(state: &wire::EntrypointState) -> EntrypointView {
         reason: cut(&state.reason),
         restarts: state.restarts,
     }
+}
+
+pub(super) fn mount_sight(told: &wire::MountSight) -> MountSight {
+    let look_every = u64::from(told.look_every_ms);
+    let sight = Sight {
+        watching: told.watching,
+        reason: (!told.watching).then(|| cut(&told.reason)),
+        look_every_ms: (look_every > 0).then_some(look_every),
+    };
+    MountSight { mount: cut(&told.mount_id), sight }
 }
 
 fn env(vars: &BTreeMap<String, String>) -> Vec<wire::EnvVar> {

@@ -21,6 +21,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Entrypoints that are kept of one agent: more is no studio of ours.
 const ENTRYPOINTS: usize = 256;
+const MOUNTS: usize = 256;
 
 /// Follows for ever; the caller ends it with the connection.
 pub(super) async fn follow(
@@ -88,6 +89,17 @@ impl Follower<'_> {
                         Some(known) => *known = state,
                         None if full => {}
                         None => view.entrypoints.push(state),
+                    }
+                });
+            }
+            Some(What::MountSight(told)) => {
+                let sight = convert::mount_sight(&told);
+                self.slot.view.send_modify(|view| {
+                    let full = view.mounts.len() >= MOUNTS;
+                    match view.mounts.iter_mut().find(|known| known.mount == sight.mount) {
+                        Some(known) => *known = sight,
+                        None if full => {}
+                        None => view.mounts.push(sight),
                     }
                 });
             }

@@ -14,6 +14,8 @@ mod extract;
 pub mod health;
 mod idempotency;
 pub mod logs;
+mod metrics;
+pub mod mounts;
 pub mod page;
 pub mod problem;
 pub mod projects;
@@ -47,7 +49,7 @@ pub type State = Arc<Services>;
 #[openapi(
     info(title = "Atelier", description = "Personal coding environments for data teams.", license(name = "Apache-2.0")),
     servers((url = "/api/v1")),
-    components(schemas(problem::ProblemDetails, crate::domain::sync::SyncResult)),
+    components(schemas(problem::ProblemDetails, crate::domain::sync::SyncResult, crate::domain::mounts::SyncProgress)),
 )]
 struct Document;
 
@@ -62,6 +64,7 @@ fn resources() -> OpenApiRouter<State> {
         .merge(builds::routes())
         .merge(studios::routes())
         .merge(sync::routes())
+        .merge(mounts::routes())
         .merge(sessions::routes())
         .merge(attach::routes())
         .merge(logs::routes())
@@ -89,6 +92,7 @@ pub fn router(services: State) -> Router {
     Router::new()
         .route("/api/openapi.json", get(move || async move { Json(document) }))
         .route("/login/link/{token}", get(auth::use_link))
+        .route("/metrics", get(metrics::get_metrics))
         .nest("/api/v1", api)
         .with_state(services)
 }

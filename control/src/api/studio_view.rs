@@ -10,6 +10,7 @@ use crate::{
     domain::{
         agent::{AgentView, ReadinessLevel},
         ids::{Login, ProjectKey, StudioId, TaskId, TemplateId},
+        mounts::MountSettings,
         studio::{DesiredState, Studio, StudioState},
         task::TaskEvent,
         zone::{ZoneKind, ZoneRef},
@@ -103,6 +104,7 @@ pub struct MountView {
     pub sub_folder: String,
     pub one_way: bool,
     pub live: bool,
+    pub merge: bool,
 }
 
 impl From<ActionInput> for InputView {
@@ -133,6 +135,7 @@ pub(super) async fn show(
         AgentView::default()
     };
     let open = services.sync.open_issues_of(&studio.id).await?;
+    let settings = store.mount_settings(&studio.id).await.map_err(AppError::from)?;
     let start_progress = match (&studio.task, studio.state) {
         (Some(task), StudioState::Starting) => services.tasks.events(task).await?,
         _ => Vec::new(),
@@ -141,7 +144,7 @@ pub(super) async fn show(
         studio.state == StudioState::Running && newest.map(|build| build.id) != studio.build;
     Ok(StudioView {
         entrypoints: entrypoints(services, &studio, &launch, &agent),
-        mounts: mounts(&studio, &launch),
+        mounts: mounts(&studio, &launch, &settings),
         actions: actions(launch),
         id: studio.id,
         project: studio.project,
@@ -204,7 +207,11 @@ fn actions(launch: LaunchSpec) -> Vec<ActionView> {
     launch.actions.into_iter().map(one).collect()
 }
 
-fn mounts(studio: &Studio, launch: &LaunchSpec) -> Vec<MountView> {
+fn mounts(
+    studio: &Studio,
+    launch: &LaunchSpec,
+    settings: &[(String, MountSettings)],
+) -> Vec<MountView> {
     let one = |mount: &images::launch::Mount| {
         let kind = mount.zone.parse::<ZoneKind>().ok()?;
         let zone = ZoneRef::of_studio(kind, &studio.project, &studio.id, &studio.owner);
@@ -215,7 +222,15 @@ fn mounts(studio: &Studio, launch: &LaunchSpec) -> Vec<MountView> {
             sub_folder: mount.sub_folder.clone(),
             one_way: mount.one_way,
             live: mount.live,
+            merge: mount.merge,
         })
     };
-    launch.mounts.iter().filter_map(one).collect()
+    let mut mounts: Vec<MountView> = launch.mounts.iter().filter_map(one).collect();
+    for (name, settings) in settings {
+        if let Some(mount) = mounts.iter_mut().find(|mount| mount.id == *name) {
+            mount.live = settings.live.unwrap_or(mount.live);
+            mount.merge = settings.merge.unwrap_or(mount.merge) && !mount.one_way;
+        }
+    }
+    mounts
 }

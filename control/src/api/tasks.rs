@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, future::ready, stream};
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -88,7 +88,7 @@ async fn get_task(
     }))
 }
 
-/// A task's events (`step`, then `end`).
+/// A task's events (`step`, then `end`); while files are synchronised, `progress` in between, which is not kept.
 #[utoipa::path(get, path = "/tasks/{id}/events", operation_id = "getTaskEvents", tag = "tasks", params(("id" = String, Path), After),
     responses((status = 200, body = TaskEvent, content_type = "text/event-stream")))]
 async fn get_task_events(
@@ -99,13 +99,22 @@ async fn get_task_events(
     headers: HeaderMap,
 ) -> Result<Response> {
     let task = visible(&services, &who, &id).await?;
-    let events =
-        services.tasks.follow(task.id, sse::after(&headers, query.after)).map(
-            |update| match update.map_err(ApiError::from)? {
-                TaskUpdate::Step(step) => Ok(sse::event("step", Some(step.seq), &step)),
-                TaskUpdate::End(task) => Ok(sse::event("end", None, &task)),
-            },
-        );
+    let after = sse::after(&headers, query.after);
+    let updates = services.tasks.follow(task.id, after).map(|update| {
+        Ok(match update.map_err(ApiError::from)? {
+            TaskUpdate::Step(step) => sse::event("step", Some(step.seq), &step),
+            TaskUpdate::End(task) => sse::event("end", None, &task),
+        })
+    });
+    if task.kind != TaskKind::Synchronise {
+        return Ok(sse::answer(&services, updates).into_response());
+    }
+    // Its progress ends with it.
+    let progress = services.sync.follow_progress(&task.subject.parse()?);
+    let progress = progress.map(|now| Some(Ok(sse::event("progress", None, &now))));
+    let updates = updates.map(Some).chain(stream::iter([None]));
+    let events = stream::select(updates, progress);
+    let events = events.take_while(|event| ready(event.is_some())).filter_map(ready);
     Ok(sse::answer(&services, events).into_response())
 }
 

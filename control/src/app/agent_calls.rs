@@ -179,12 +179,13 @@ pub trait FileCalls: Send + Sync {
 pub trait SyncCalls: Send + Sync {
     fn incarnation(&self, studio: &StudioId) -> Option<Incarnation>;
 
-    /// Opens the exchange of one mount; `run` names it in logs.
+    /// Opens the exchange of one mount; `run` names it in logs. The mount is live from now on, or no longer.
     async fn exchange(
         &self,
         studio: &StudioId,
         mount: &str,
         run: &str,
+        live: bool,
     ) -> Result<SyncPipe, AppError>;
     /// Answers a [`SyncWish`].
     async fn sync_ended(

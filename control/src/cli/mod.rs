@@ -17,6 +17,7 @@ mod image_args;
 mod login;
 mod logs;
 mod machine;
+mod mount;
 mod output;
 mod people;
 mod progress;
@@ -27,13 +28,14 @@ mod streams;
 mod studio;
 mod sync;
 mod template;
+mod transfer;
 mod zone;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use self::{config::Global, error::CliError, output::Output, streams::Input};
+use self::{config::Global, error::CliError, output::Output, streams::Input, zone::ZoneVerb};
 use crate::runtime::process::confine::{self, ConfineArgs};
 
 /// Personal coding environments for data teams.
@@ -77,6 +79,11 @@ enum Command {
     Sync(sync::SyncArgs),
     #[command(subcommand)]
     Conflicts(sync::ConflictsVerb),
+    #[command(subcommand)]
+    Mount(mount::MountVerb),
+    History(zone::HistoryArgs),
+    Trash(zone::TrashArgs),
+    Restore(zone::RestoreArgs),
     #[command(subcommand)]
     Zone(zone::ZoneVerb),
     #[command(subcommand)]
@@ -145,7 +152,18 @@ async fn execute(cli: Cli, mut input: Input, output: &mut Output<'_>) -> Result<
         Command::Sync(args) => sync::sync(&global.client()?, args, output).await,
         Command::Conflicts(verb) => sync::conflicts(&global.client()?, verb, output).await,
         Command::Audit(args) => audit::audit(&global.client()?, args, output).await,
+        Command::Mount(verb) => mount::mount(&global.client()?, verb, output).await,
         Command::Zone(verb) => zone::zone(&global.client()?, verb, input, output).await,
+        // The same, where they are looked for.
+        Command::History(args) => {
+            zone::zone(&global.client()?, ZoneVerb::History(args), input, output).await
+        }
+        Command::Trash(args) => {
+            zone::zone(&global.client()?, ZoneVerb::Trash(args), input, output).await
+        }
+        Command::Restore(args) => {
+            zone::zone(&global.client()?, ZoneVerb::Restore(args), input, output).await
+        }
         Command::User(verb) => people::user(&global.client()?, verb, output).await,
         Command::Group(verb) => people::group(&global.client()?, verb, output).await,
         Command::Apikey(verb) => people::key(&global.client()?, verb, output).await,

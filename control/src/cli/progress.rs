@@ -10,6 +10,7 @@ use super::{
     error::CliError,
     events::Events,
     output::{Output, harmless},
+    transfer::Transfers,
 };
 
 enum Shown {
@@ -90,11 +91,17 @@ pub(super) async fn follow(
     output: &mut Output<'_>,
 ) -> Result<Value, CliError> {
     let mut shown = Shown::of(output);
+    let screen = match &shown {
+        Shown::Bars(screen, _) => Some(screen.clone()),
+        Shown::Nothing | Shown::Lines => None,
+    };
+    let mut transfers = Transfers::of(output.json, screen);
     let ended = tokio::time::timeout(longest, async {
         let mut events = Events::new(client, &["tasks", task, "events"]);
         loop {
             let event = events.next().await?;
             match event.name.as_str() {
+                "progress" => transfers.tell(&event.json()?, output.err)?,
                 "step" => shown.step(&event.json()?, output.err)?,
                 "end" => return event.json(),
                 _ => {}
@@ -102,6 +109,7 @@ pub(super) async fn follow(
         }
     });
     let ended = ended.await;
+    transfers.end();
     shown.end();
     ended.unwrap_or_else(|_| {
         Err(CliError::Failed {

@@ -61,14 +61,7 @@ pub(super) enum ZoneVerb {
     },
     /// Makes a folder.
     Mkdir(Place),
-    /// Lists the commits that changed a zone, folder or file, newest first.
-    History {
-        #[command(flatten)]
-        place: Place,
-        /// Most commits that are listed.
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-    },
+    History(HistoryArgs),
     /// Shows what a commit changed.
     Show {
         #[command(flatten)]
@@ -76,18 +69,38 @@ pub(super) enum ZoneVerb {
         #[arg(long)]
         commit: String,
     },
-    /// Brings a file or folder back as it was in a commit, or out of the trash.
-    Restore {
-        #[command(flatten)]
-        place: Place,
-        #[arg(long, required_unless_present = "trash", conflicts_with = "trash")]
-        commit: Option<String>,
-        /// Id of an item of the trash.
-        #[arg(long, value_name = "ID")]
-        trash: Option<String>,
-    },
-    /// Lists what was deleted or replaced and can be had back.
-    Trash(Place),
+    Restore(RestoreArgs),
+    Trash(TrashArgs),
+}
+
+/// Lists the commits that changed a zone, folder or file, newest first.
+#[derive(Debug, clap::Args)]
+pub(super) struct HistoryArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Most commits that are listed.
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+/// Brings a file or folder back as it was in a commit, or out of the trash.
+#[derive(Debug, clap::Args)]
+pub(super) struct RestoreArgs {
+    #[command(flatten)]
+    place: Place,
+    #[arg(long, required_unless_present = "trash", conflicts_with = "trash")]
+    commit: Option<String>,
+    /// Id of an item of the trash.
+    #[arg(long, value_name = "ID")]
+    trash: Option<String>,
+}
+
+/// Lists what was deleted or replaced and can be had back.
+#[derive(Debug, clap::Args)]
+pub(super) struct TrashArgs {
+    /// With a PATH, what lay there or below.
+    #[command(flatten)]
+    place: Place,
 }
 
 /// A zone, and a path in it.
@@ -226,7 +239,7 @@ pub(super) async fn zone(
             let request = client.request(Method::POST, &["zones", &zone, "folders"]);
             client::send(request.query(&[("path", path)])).await.map(drop)
         }
-        ZoneVerb::History { place, limit } => {
+        ZoneVerb::History(HistoryArgs { place, limit }) => {
             let (zone, path) = place.resolve(client).await?;
             let query = [("path", path.as_deref().unwrap_or_default())];
             let commits = client.some(&["zones", &zone, "history"], &query, limit).await?;
@@ -237,7 +250,7 @@ pub(super) async fn zone(
             let commit = client.get(&["zones", &zone, "history", &commit]).await?;
             show(&commit, path.as_deref(), output)
         }
-        ZoneVerb::Restore { place, commit, trash } => {
+        ZoneVerb::Restore(RestoreArgs { place, commit, trash }) => {
             let restored = if let Some(id) = trash {
                 let (zone, _) = place.resolve(client).await?;
                 client.post(&["zones", &zone, "trash", &id, "restore"], &Value::Null).await?
@@ -248,9 +261,13 @@ pub(super) async fn zone(
             };
             changed(&restored, &["path", "commit"], output)
         }
-        ZoneVerb::Trash(place) => {
-            let (zone, _) = place.resolve(client).await?;
-            output.items(&client.list(&["zones", &zone, "trash"], &[]).await?, TRASH_FIELDS)
+        ZoneVerb::Trash(TrashArgs { place }) => {
+            let (zone, path) = place.resolve(client).await?;
+            let mut items = client.list(&["zones", &zone, "trash"], &[]).await?;
+            if let Some(path) = path {
+                items.retain(|item| is_at(item, &path));
+            }
+            output.items(&items, TRASH_FIELDS)
         }
     }
 }
@@ -305,14 +322,17 @@ fn changed(answer: &Value, fields: &[&str], output: &mut Output<'_>) -> Result<(
     Ok(())
 }
 
+/// Whether something lies at a path, or below.
+fn is_at(thing: &Value, path: &str) -> bool {
+    let at = thing.get("path").and_then(Value::as_str).unwrap_or_default();
+    at.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// A commit as git shows one; of a path, only what lies there.
 fn show(commit: &Value, path: Option<&str>, output: &mut Output<'_>) -> Result<(), CliError> {
     let mut commit = commit.clone();
     if let (Some(path), Some(Value::Array(changes))) = (path, commit.get_mut("changes")) {
-        changes.retain(|change| {
-            let changed = change.get("path").and_then(Value::as_str).unwrap_or_default();
-            changed.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
+        changes.retain(|change| is_at(change, path));
     }
     output.item(&commit, COMMIT_FIELDS)?;
     for change in commit.get("changes").and_then(Value::as_array).into_iter().flatten() {

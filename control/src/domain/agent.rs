@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::mounts::Sight;
+
 /// How an agent is, as far as it has told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgentView {
@@ -13,6 +15,7 @@ pub struct AgentView {
     /// Manifest in force; 0: none.
     pub generation: u64,
     pub entrypoints: Vec<EntrypointView>,
+    pub mounts: Vec<MountSight>,
     /// Things people should know, newest last, at most 20.
     pub notices: Vec<String>,
 }
@@ -25,6 +28,13 @@ pub enum AgentPhase {
     Running,
     Draining,
     Ended,
+}
+
+/// Whether changes of a mount are seen in the studio.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountSight {
+    pub mount: String,
+    pub sight: Sight,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,6 +27,7 @@ pub struct Launch {
 
 /// A zone, or a folder of it, in the studio.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Mount {
     /// Unique in the studio, such as `notebooks`.
     pub id: String,
@@ -39,6 +40,9 @@ pub struct Mount {
     pub one_way: bool,
     pub exclusions: Vec<String>,
     pub live: bool,
+    /// What both sides changed in a text is merged where that is clean.
+    #[serde(default)]
+    pub merge: bool,
     pub shadow: bool,
 }
 

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod build;
 pub mod ids;
 pub mod launch;
+pub mod mounts;
 pub mod permission;
 pub mod project;
 pub mod session;

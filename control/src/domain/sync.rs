@@ -100,6 +100,9 @@ pub struct MountResult {
     pub skipped: Vec<SkippedPath>,
     /// Conflict copies that were made.
     pub kept_both: Vec<String>,
+    /// Texts whose changes of both sides were merged.
+    #[serde(default)]
+    pub merged: Vec<String>,
     pub bytes_sent: u64,
     pub bytes_received: u64,
     pub took_ms: u64,
@@ -152,6 +155,9 @@ pub struct MassDeletion {
     /// `server` or `studio`.
     pub side: String,
     pub deletions: u64,
+    /// Of these, by live synchronisations of the last minutes: they are gone on both sides, and in the trash.
+    #[serde(default)]
+    pub already: u64,
     /// Files that both had before.
     pub of: u64,
 }

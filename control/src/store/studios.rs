@@ -6,6 +6,7 @@ use super::Result;
 use crate::domain::{
     ids::{ProjectKey, StudioId, TaskId},
     launch::Mount,
+    mounts::MountSettings,
     studio::{DesiredState, Studio, StudioState},
     sync::FinalSync,
 };
@@ -50,6 +51,14 @@ pub trait SyncLedger: Send + Sync {
     async fn mounts(&self, studio: &StudioId) -> Result<Option<DeclaredMounts>>;
     /// Only for the incarnation whose mounts are kept.
     async fn put_final_sync(&self, studio: &StudioId, epoch: u64, last: &FinalSync) -> Result<()>;
+    /// By mount.
+    async fn mount_settings(&self, studio: &StudioId) -> Result<Vec<(String, MountSettings)>>;
+    async fn put_mount_settings(
+        &self,
+        studio: &StudioId,
+        mount: &str,
+        settings: MountSettings,
+    ) -> Result<()>;
     async fn put_open_issues(
         &self,
         studio: &StudioId,

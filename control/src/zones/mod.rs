@@ -171,6 +171,14 @@ pub trait Zones: Send + Sync {
         author: &Author,
     ) -> Result<Option<NewCommit>, ZoneError>;
 
+    /// A version of a file that is in the trash, by its BLAKE3 in hexadecimal digits; larger ones than the limit are not looked at.
+    async fn displaced(
+        &self,
+        zone: &ZoneRef,
+        path: &ZonePath,
+        digest: &str,
+        limit_bytes: u64,
+    ) -> Result<Option<Bytes>, ZoneError>;
     async fn trash(&self, zone: &ZoneRef) -> Result<Vec<TrashItem>, ZoneError>;
     /// Puts it back where it was, if nothing is there now.
     async fn restore_trash(

@@ -24,6 +24,8 @@ pub struct Instance {
     pub studio: String,
     /// More arguments of `up`.
     arguments: Vec<String>,
+    /// Neither the program nor its studios may watch folders.
+    is_blind: bool,
 }
 
 /// The agent is built with the same tests, beside their folder.
@@ -34,6 +36,14 @@ fn agent() -> PathBuf {
 
 pub fn atelier() -> Command {
     Command::new(env!("CARGO_BIN_EXE_atelier"))
+}
+
+fn atelier_without_watches() -> Command {
+    let mut command = Command::new("unshare");
+    let set = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
+    command.args(["--user", "--map-root-user", "sh", "-c", set, "sh"]);
+    command.arg(env!("CARGO_BIN_EXE_atelier"));
+    command
 }
 
 /// What every studio of these suites has.
@@ -56,6 +66,15 @@ impl Instance {
     }
 
     pub async fn with(blocks: Value, arguments: &[&str]) -> Self {
+        Self::made(blocks, arguments, false).await
+    }
+
+    /// On a machine whose watchers are used up.
+    pub async fn without_watches(blocks: Value) -> Self {
+        Self::made(blocks, &[], true).await
+    }
+
+    async fn made(blocks: Value, arguments: &[&str], is_blind: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut instance = Self {
             folder,
@@ -65,6 +84,7 @@ impl Instance {
             key: String::new(),
             studio: String::new(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
+            is_blind,
         };
         instance.start().await;
         let project = json!({"key": "DEMO", "name": "Demo"});
@@ -91,7 +111,7 @@ impl Instance {
         drop(fs::remove_file(&ready));
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.path("server.log")).unwrap();
-        let mut command = atelier();
+        let mut command = if self.is_blind { atelier_without_watches() } else { atelier() };
         command.args(["up", "--no-sample", "--listen", "127.0.0.1:0", "--data"]);
         command.arg(self.path("data")).arg("--ready-file").arg(&ready);
         command.arg("--agent-binary").arg(agent()).args(&self.arguments);
@@ -209,10 +229,23 @@ impl Instance {
     }
 
     pub async fn put_zone_text(&self, path: &str, text: &str) {
-        let url = format!("{}/api/v1{}", self.url, self.zone(&format!("/content?path={path}")));
-        let answer =
-            self.http.put(url).bearer_auth(&self.key).body(text.to_owned()).send().await.unwrap();
+        self.put(&self.zone(&format!("/content?path={path}")), text.to_owned()).await;
+    }
+
+    pub async fn put(&self, path: &str, text: String) {
+        let url = format!("{}/api/v1{path}", self.url);
+        let answer = self.http.put(url).bearer_auth(&self.key).body(text).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// An answer's status and text, also beside the API; as the administrator or as nobody.
+    pub async fn outside(&self, path: &str, is_administrator: bool) -> (u16, String) {
+        let mut request = self.http.get(format!("{}{path}", self.url));
+        if is_administrator {
+            request = request.bearer_auth(&self.key);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     /// The agent's process, from the runtime's own notes.

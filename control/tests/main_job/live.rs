@@ -14,14 +14,14 @@ use crate::instance::{Instance, blocks};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A started studio with a live mount, and where both sides of it lie.
-struct Live {
-    instance: Instance,
-    studio: PathBuf,
-    zone: PathBuf,
+pub struct Live {
+    pub instance: Instance,
+    pub studio: PathBuf,
+    pub zone: PathBuf,
 }
 
 impl Live {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let mut all = blocks();
         all.as_array_mut().unwrap().retain(|block| block["type"] != "file_sync");
         all.as_array_mut().unwrap().push(json!({"type": "file_sync", "mounts": [
@@ -46,7 +46,7 @@ impl Live {
     }
 
     /// How long it takes until a file has a content.
-    async fn seen(&self, folder: &Path, name: &str, content: &str) -> Duration {
+    pub async fn seen(&self, folder: &Path, name: &str, content: &str) -> Duration {
         let began = Instant::now();
         while fs::read(folder.join(name)).ok().as_deref() != Some(content.as_bytes()) {
             let there = fs::read_to_string(folder.join(name));

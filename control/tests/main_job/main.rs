@@ -15,3 +15,5 @@ mod faults;
 mod files;
 mod instance;
 mod live;
+mod mounts;
+mod storms;

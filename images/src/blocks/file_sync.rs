@@ -43,8 +43,12 @@ struct MountSpec {
     /// Not mounted at all.
     #[serde(default)]
     disabled: bool,
+    /// Follows changes on both sides, and synchronises within a second. Owners of studios may say otherwise.
     #[serde(default)]
     live: bool,
+    /// Merges what both sides changed in a text, where that is clean. Owners of studios may say otherwise.
+    #[serde(default)]
+    merge: bool,
     #[serde(default = "yes")]
     shadow: bool,
 }
@@ -78,6 +82,7 @@ impl BlockRules for FileSync {
                     one_way: spec.one_way,
                     exclusions: spec.exclusions.clone(),
                     live: spec.live,
+                    merge: spec.merge && !spec.one_way,
                     shadow: spec.shadow && !spec.one_way,
                     ..default_mount(&spec.zone)
                 });

@@ -2174,7 +2174,7 @@ pub struct Event {
     pub seq: u64,
     #[prost(int64, tag = "2")]
     pub at_ms: i64,
-    #[prost(oneof = "event::What", tags = "3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "event::What", tags = "3, 4, 5, 6, 7, 8, 9")]
     pub what: ::core::option::Option<event::What>,
 }
 /// Nested message and enum types in `Event`.
@@ -2189,13 +2189,29 @@ pub mod event {
         SyncWanted(super::SyncWanted),
         #[prost(message, tag = "6")]
         SessionEnded(super::SessionEnded),
-        /// Events (after_seq, seq\] were dropped; the state of every entrypoint follows.
+        /// Events (after_seq, seq\] were dropped; the state of every entrypoint and mount follows.
         #[prost(message, tag = "7")]
         Dropped(super::Gap),
         /// Something people should know: a mount that can't be watched, a full disk.
         #[prost(string, tag = "8")]
         Notice(::prost::alloc::string::String),
+        #[prost(message, tag = "9")]
+        MountSight(super::MountSight),
     }
+}
+/// Whether changes in a mount are seen; told after its synchronisations where it is not as it was.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MountSight {
+    #[prost(string, tag = "1")]
+    pub mount_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub watching: bool,
+    /// Why not, for people.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// How often a live mount is looked at in place of a watch; 0: it is not live, or is watched.
+    #[prost(uint32, tag = "4")]
+    pub look_every_ms: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EntrypointState {
@@ -4252,6 +4268,39 @@ pub struct SyncOpen {
     /// Names this run in logs; unique.
     #[prost(string, tag = "2")]
     pub run_id: ::prost::alloc::string::String,
+    /// Whether the mount is live from now on.
+    #[prost(enumeration = "Live", tag = "3")]
+    pub live: i32,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Live {
+    /// As the manifest says.
+    Unspecified = 0,
+    On = 1,
+    Off = 2,
+}
+impl Live {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LIVE_UNSPECIFIED",
+            Self::On => "LIVE_ON",
+            Self::Off => "LIVE_OFF",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LIVE_UNSPECIFIED" => Some(Self::Unspecified),
+            "LIVE_ON" => Some(Self::On),
+            "LIVE_OFF" => Some(Self::Off),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod sync_client {

@@ -55,7 +55,7 @@ pub(crate) fn synchronise(folder: &Path) -> Outcome {
             end
         });
         let request = Request { on_mass_deletion: OnMassDeletion::Allow, ..Request::default() };
-        let outcome = run(&server, &request, &mut server_link, &Context::system(), &mut |_| {});
+        let outcome = run(&server, &request, &mut server_link, &Context::system());
         drop(server_link);
         let studio = serving.join().expect("it does not panic");
         match (outcome, studio) {

@@ -69,8 +69,8 @@ fn is_possible(input: &Input<'_>, keep: &Keep) -> bool {
     let (server, studio) = (policy.changes(Side::Server), policy.changes(Side::Studio));
     match keep {
         Keep::Server => studio,
-        Keep::Studio => server,
-        Keep::Content(_) => server && studio,
+        // Where the studio is not changed, it has its version still, and what both agreed on stays what it was.
+        Keep::Studio | Keep::Content(_) => server,
         // Where only the server changes, the studio's version must be safe there; what is one way can only be kept here.
         Keep::Both => server || policy.one_way,
     }

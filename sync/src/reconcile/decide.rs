@@ -283,7 +283,13 @@ impl Deciding<'_, '_> {
                     digest: Digest::of(&content),
                     executable,
                 };
-                for side in [Side::Server, Side::Studio] {
+                let mut everywhere = true;
+                for (side, now) in [(Side::Server, server), (Side::Studio, studio)] {
+                    if !self.input.policy.changes(side) {
+                        everywhere = false;
+                        self.stays(path, side, now);
+                        continue;
+                    }
                     let action = Action::PutFile {
                         entry: entry.clone(),
                         modified_ms: -1,
@@ -292,7 +298,9 @@ impl Deciding<'_, '_> {
                     self.push(side, path, action);
                     self.stays(path, side, Some(&entry));
                 }
-                self.plan.agreed.insert(path.clone(), Some(entry));
+                if everywhere {
+                    self.plan.agreed.insert(path.clone(), Some(entry));
+                }
             }
         }
     }

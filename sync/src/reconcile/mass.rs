@@ -16,7 +16,6 @@ const SOME: usize = 2;
 
 /// Puts the question into the plan; answers the side that lost files.
 pub(super) fn question(input: &Input<'_>, plan: &mut Plan) -> Option<Side> {
-    let of = usize::try_from(input.counts.base).unwrap_or(usize::MAX);
     for lost_by in [Side::Studio, Side::Server] {
         let deleting = plan.operations(lost_by.other());
         let gone: Vec<_> = deleting
@@ -25,7 +24,9 @@ pub(super) fn question(input: &Input<'_>, plan: &mut Plan) -> Option<Side> {
             .filter_map(|operation| Some((&operation.path, input.base.get(&operation.path)?)))
             .filter(|(path, entry)| !entry.is_folder() && !input.tree(lost_by).contains_key(*path))
             .collect();
-        if gone.len() < SOME {
+        let before = input.policy.lost_before.by(lost_by);
+        let before = usize::try_from(before).unwrap_or(usize::MAX);
+        if gone.is_empty() {
             continue;
         }
         // What has only moved is not lost.
@@ -35,9 +36,15 @@ pub(super) fn question(input: &Input<'_>, plan: &mut Plan) -> Option<Side> {
             .iter()
             .filter(|(_, entry)| entry.digest().is_none_or(|digest| !there.contains(&digest)))
             .count();
-        let emptied = of >= SOME && input.files(lost_by) == 0;
-        if emptied || (deletions > FEW && deletions * 2 > of) {
-            plan.questions.push(MassDeletion { lost_by, deletions, of });
+        let gone = gone.len();
+        *plan.losses.by_mut(lost_by) = deletions as u64;
+        // With what went a short while ago, against what there was then.
+        let of = usize::try_from(input.counts.base).unwrap_or(usize::MAX).saturating_add(before);
+        let all = deletions.saturating_add(before);
+        let some = of >= SOME && gone.saturating_add(before) >= SOME;
+        let emptied = some && input.files(lost_by) == 0;
+        if emptied || (deletions > 0 && all > FEW && all.saturating_mul(2) > of) {
+            plan.questions.push(MassDeletion { lost_by, deletions: all, before, of });
             return Some(lost_by);
         }
     }
@@ -46,6 +53,7 @@ pub(super) fn question(input: &Input<'_>, plan: &mut Plan) -> Option<Side> {
 
 /// Deletes nothing on `side`; everything else goes on.
 pub(super) fn withhold(side: Side, plan: &mut Plan) {
+    *plan.losses.by_mut(side.other()) = 0;
     let operations = plan.operations(side);
     let withheld: BTreeSet<_> = operations
         .iter()

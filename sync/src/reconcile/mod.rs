@@ -21,7 +21,7 @@ use crate::{
     entry::Tree,
     exclusions::Exclusions,
     moves::Move,
-    outcome::{Conflict, MassDeletion},
+    outcome::{Conflict, Losses, MassDeletion},
     plan::{Action, Operation, Phase, Side},
     request::{Direction, OnConflict, OnMassDeletion, Resolution},
     state::Agreement,
@@ -63,6 +63,7 @@ pub(crate) struct Policy {
     pub one_way: bool,
     pub on_conflict: OnConflict,
     pub on_mass_deletion: OnMassDeletion,
+    pub lost_before: Losses,
     pub resolutions: BTreeMap<RelPath, Resolution>,
     /// Of the studio, for conflict names.
     pub label: String,
@@ -95,6 +96,7 @@ pub(crate) struct Plan {
     pub copy_names: BTreeSet<RelPath>,
     pub conflicts: Vec<Conflict>,
     pub questions: Vec<MassDeletion>,
+    pub losses: Losses,
 }
 
 impl Plan {

@@ -26,7 +26,7 @@ use crate::{
     exclusions::Exclusions,
     link::Link,
     moves::Move,
-    outcome::{Outcome, Progress, Skipped, Stats},
+    outcome::{Outcome, Skipped, Stats},
     plan::{Action, Ended, Operation},
     reconcile::{Input, Plan, Policy, reconcile},
     request::{Direction, Request},
@@ -79,7 +79,6 @@ struct Run<'a> {
     spelled: Vec<RelPath>,
     /// Moves that could not be done on a side.
     stuck: Vec<(Which, Move)>,
-    done: Progress,
 }
 
 /// Synchronises. One run a zone at a time: the caller holds the zone. Blocks; ends early when the context is cancelled or the
@@ -89,9 +88,8 @@ pub fn run(
     request: &Request,
     link: &mut dyn Link,
     context: &Context,
-    progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, Error> {
-    distrusting(&side.state_dir, || run_once(side, request, link, context, progress))
+    distrusting(&side.state_dir, || run_once(side, request, link, context))
 }
 
 fn run_once(
@@ -99,7 +97,6 @@ fn run_once(
     request: &Request,
     link: &mut dyn Link,
     context: &Context,
-    progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, Error> {
     let began = context.clock.now();
     let layout = Layout {
@@ -149,9 +146,8 @@ fn run_once(
         moved: picture.moves.done,
         spelled: picture.moves.spelled,
         stuck: Vec::new(),
-        done: Progress::default(),
     };
-    run.carry_out(plan, &mut pipe, progress)?;
+    run.carry_out(plan, &mut pipe)?;
     let mut outcome = run.outcome;
     outcome.stats.bytes_sent = pipe.sent_bytes();
     outcome.stats.bytes_received = pipe.received_bytes();
@@ -189,6 +185,7 @@ fn policy(here: &Side, side: &ServerSide, request: &Request) -> Policy {
         one_way: side.one_way,
         on_conflict: request.on_conflict,
         on_mass_deletion: request.on_mass_deletion,
+        lost_before: request.lost_before,
         resolutions: resolutions.map(|it| (it.path.clone(), it.clone())).collect(),
         label: side.studio_label.clone(),
         now: here.context.clock.now(),
@@ -216,15 +213,11 @@ fn outcome(here: &Side, listed: &Listed, picture: &Picture) -> Outcome {
 }
 
 impl Run<'_> {
-    fn carry_out(
-        &mut self,
-        mut plan: Plan,
-        pipe: &mut Pipe<'_>,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<(), Error> {
+    fn carry_out(&mut self, mut plan: Plan, pipe: &mut Pipe<'_>) -> Result<(), Error> {
         self.outcome.conflicts = std::mem::take(&mut plan.conflicts);
         self.outcome.questions = std::mem::take(&mut plan.questions);
-        self.done.files = (plan.server.len() + plan.studio.len()) as u64;
+        self.outcome.losses = plan.losses;
+        self.expect(&plan);
         self.fetch_asked(pipe)?;
         if self.request.direction == Direction::Check {
             self.report_planned(&plan);
@@ -232,18 +225,18 @@ impl Run<'_> {
             return pipe.send(Body::Done(pb::Done {}));
         }
         let mut applier = Applier::new(self.here, &self.side.studio_label);
-        self.pull(&mut applier, &plan.server, pipe, progress)?;
+        self.pull(&mut applier, &plan.server, pipe)?;
         let copies = std::mem::take(&mut plan.copies);
         let (safe, unsafe_yet): (Vec<Operation>, Vec<Operation>) =
             std::mem::take(&mut plan.studio).into_iter().partition(|operation| {
                 copies.get(&operation.path).is_none_or(|copy| !self.failed.contains(copy))
             });
-        self.push(&safe, pipe, progress)?;
+        self.push(&safe, pipe)?;
         for operation in unsafe_yet {
             let reason = "the copy of the studio's version could not be made".to_owned();
             self.ended(Which::Studio, &operation, Ended::Skipped(reason));
         }
-        self.spell_out_stuck(&mut plan, &mut applier, pipe, progress)?;
+        self.spell_out_stuck(&mut plan, &mut applier, pipe)?;
         // They may be many, and nobody asks for them any more.
         drop((std::mem::take(&mut plan.server), safe));
         for tree in [&mut self.base, &mut self.server, &mut self.studio] {
@@ -256,9 +249,15 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// So much more is to be done.
+    fn expect(&self, plan: &Plan) {
+        let bytes = plan.server.iter().chain(&plan.studio).map(Operation::bytes).sum();
+        self.here.context.meter.expect((plan.server.len() + plan.studio.len()) as u64, bytes);
+    }
+
     /// Remembers how an operation ended.
     fn ended(&mut self, side: Which, operation: &Operation, ended: Ended) {
-        self.done.files_done += 1;
+        self.here.context.meter.done();
         if let Action::MoveFolder { from } = &operation.action {
             let one = Move { from: from.clone(), to: operation.path.clone() };
             if ended == Ended::Done {

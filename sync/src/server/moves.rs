@@ -10,13 +10,12 @@ use super::{
     policy,
 };
 use crate::{
-    RelPath, Side as Which,
+    Losses, RelPath, Side as Which,
     apply::Applier,
     entry::{Entry, Tree},
     error::Error,
     index::Unknown,
     moves::{Move, Moves, is_within, touch},
-    outcome::Progress,
     reconcile::{Plan, Times},
     request::{Direction, Request},
     server::ServerSide,
@@ -205,7 +204,6 @@ impl Run<'_> {
         plan: &mut Plan,
         applier: &mut Applier<'_>,
         pipe: &mut Pipe<'_>,
-        progress: &mut dyn FnMut(Progress),
     ) -> Result<(), Error> {
         let stuck = std::mem::take(&mut self.stuck);
         if stuck.is_empty() {
@@ -232,13 +230,15 @@ impl Run<'_> {
         };
         let (server, studio) = (tree(Which::Server), tree(Which::Studio));
         let picture = Picture::of_moves(base, server, studio, times);
-        let spelled = decide(self.here, self.side, self.request, &picture)?;
-        self.done.files += (spelled.server.len() + spelled.studio.len()) as u64;
+        // A move loses nothing, whatever went before.
+        let request = Request { lost_before: Losses::default(), ..self.request.clone() };
+        let spelled = decide(self.here, self.side, &request, &picture)?;
+        self.expect(&spelled);
         self.base.extend(picture.base);
         self.server.extend(picture.server);
         self.studio.extend(picture.studio);
-        self.pull(applier, &spelled.server, pipe, progress)?;
-        self.push(&spelled.studio, pipe, progress)?;
+        self.pull(applier, &spelled.server, pipe)?;
+        self.push(&spelled.studio, pipe)?;
         plan.agreed.extend(spelled.agreed);
         Ok(())
     }

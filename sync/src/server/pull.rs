@@ -13,7 +13,6 @@ use crate::{
     apply::{Applier, Ready},
     entry::{Digest, Entry},
     error::Error,
-    outcome::Progress,
     plan::{Action, Ended, Operation, Source},
     side::Side,
     studio::basis,
@@ -88,7 +87,6 @@ impl Run<'_> {
         applier: &mut Applier<'_>,
         operations: &[Operation],
         pipe: &mut Pipe<'_>,
-        progress: &mut dyn FnMut(Progress),
     ) -> Result<(), Error> {
         let wanted = operations
             .iter()
@@ -124,6 +122,8 @@ impl Run<'_> {
                         let sketched = sketched.as_deref();
                         let basis = |digest| basis(self.here, &operation.path, digest);
                         let announced = Announced { entry, modified_ms: *modified_ms };
+                        let (meter, size) = (&here.context.meter, entry.size());
+                        meter.begin(&operation.path, size, size < SMALL_BYTES);
                         match receive(here, pipe, &mut steps, &announced, sketched, basis)? {
                             Receipt::Staged(staged) => {
                                 self.received(operation, &staged.entry);
@@ -134,8 +134,12 @@ impl Run<'_> {
                                 applier.stage(operation.path.clone(), job)?;
                                 Ready::Coming
                             }
-                            Receipt::Failed(reason) => Ready::Failed(Ended::Skipped(reason)),
+                            Receipt::Failed(reason) => {
+                                meter.end(0);
+                                Ready::Failed(Ended::Skipped(reason))
+                            }
                             Receipt::Wrong => {
+                                meter.end(0);
                                 again.push(operation);
                                 Ready::Failed(Ended::Changed)
                             }
@@ -177,7 +181,6 @@ impl Run<'_> {
                         }
                     }
                     begun = at + 1;
-                    progress(self.done);
                 }
                 at += 1;
                 Ok::<(), Error>(())
@@ -226,7 +229,7 @@ impl Run<'_> {
     }
 
     fn received(&mut self, operation: &Operation, received: &Entry) {
-        self.done.bytes += received.size();
+        self.here.context.meter.end(received.size());
         if let Action::PutFile { entry, .. } = &operation.action
             && entry != received
         {

@@ -11,7 +11,6 @@ use crate::{
     RelPath, Side as Which,
     entry::{Digest, Entry},
     error::Error,
-    outcome::Progress,
     plan::{Action, Ended, Operation, Source},
     side::Side,
     threads,
@@ -39,7 +38,6 @@ impl Run<'_> {
         &mut self,
         operations: &[Operation],
         pipe: &mut Pipe<'_>,
-        progress: &mut dyn FnMut(Progress),
     ) -> Result<(), Error> {
         let mut out = StepWriter::default();
         let mut on_their_way: VecDeque<&[Operation]> = VecDeque::new();
@@ -56,12 +54,10 @@ impl Run<'_> {
                     out.push(pipe, Step::Commit(true))?;
                     out.flush(pipe)?;
                     on_their_way.push_back(operations.get(begun..=at).unwrap_or_default());
-                    self.done.bytes += bytes;
                     (begun, bytes) = (at + 1, 0);
                     while on_their_way.len() > usize::from(!last) {
                         let Some(batch) = on_their_way.pop_front() else { break };
                         self.results(batch, pipe)?;
-                        progress(self.done);
                     }
                 }
                 at += 1;
@@ -155,10 +151,13 @@ impl Run<'_> {
         };
         let announced = Announced { entry: wanted, modified_ms };
         let announced = Some(&announced);
+        let (meter, size) = (&self.here.context.meter, wanted.size());
+        meter.begin(&operation.path, size, small.is_some());
         let sent = match small {
             Some(small) => send_small(pipe, out, small, None, announced)?,
             None => send(self.here, pipe, out, source, basis, announced)?,
         };
+        meter.end(if matches!(sent, Sent::Whole(_)) { size } else { 0 });
         if let Sent::Whole(sent) = sent
             && !sent.same_content(wanted)
         {

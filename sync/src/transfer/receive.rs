@@ -104,20 +104,25 @@ fn fill<'s>(
     sink: &mut Sink<'s>,
     from: Origin<'_>,
 ) -> Result<Filled, Error> {
-    let mut fits = true;
+    let (mut fits, mut at) = (true, 0_u64);
     loop {
+        side.context.meter.at(at);
         side.context.cancel.check()?;
         match steps.next(pipe)? {
             Step::End(entry) => return Ok(Filled::Whole { entry: Some(entry), fits }),
             Step::Complete(_) => return Ok(Filled::Whole { entry: None, fits }),
             Step::Failed(reason) => return Ok(Filled::Failed(reason)),
             Step::Restart(again) => return Ok(Filled::Restart(again)),
-            Step::Data(data) => sink.on_disk_from(side, data.len() as u64, |sink| match sink {
-                Sink::Memory(content) => content.extend_from_slice(&data),
-                Sink::Disk(writing, _) => writing.write(&data),
-                Sink::Failed(_) => {}
-            }),
+            Step::Data(data) => {
+                at = at.saturating_add(data.len() as u64);
+                sink.on_disk_from(side, data.len() as u64, |sink| match sink {
+                    Sink::Memory(content) => content.extend_from_slice(&data),
+                    Sink::Disk(writing, _) => writing.write(&data),
+                    Sink::Failed(_) => {}
+                });
+            }
             Step::Zeros(count) => {
+                at = at.saturating_add(count);
                 let mut done = Ok(());
                 sink.on_disk_from(side, count, |sink| match sink {
                     Sink::Memory(content) => {
@@ -129,16 +134,19 @@ fn fill<'s>(
                 });
                 done?;
             }
-            Step::Copy(copy) => match (from, &mut *sink) {
-                (Origin::File(from), Sink::Disk(writing, _)) if fits => {
-                    fits = writing.copy(from, copy.offset, copy.length)?;
+            Step::Copy(copy) => {
+                at = at.saturating_add(copy.length);
+                match (from, &mut *sink) {
+                    (Origin::File(from), Sink::Disk(writing, _)) if fits => {
+                        fits = writing.copy(from, copy.offset, copy.length)?;
+                    }
+                    (Origin::Memory(from), Sink::Memory(content)) if fits => {
+                        fits = small_copy(from, &copy, content);
+                    }
+                    (_, Sink::Failed(_)) => {}
+                    _ => fits = false,
                 }
-                (Origin::Memory(from), Sink::Memory(content)) if fits => {
-                    fits = small_copy(from, &copy, content);
-                }
-                (_, Sink::Failed(_)) => {}
-                _ => fits = false,
-            },
+            }
             Step::Begin(_) | Step::Operation(_) | Step::Commit(_) => {
                 return Err(Error::protocol("content that does not end"));
             }

@@ -14,6 +14,7 @@ use crate::{
     entry::{Digest, Entry},
     error::Error,
     fs::{Found, What, is_absent},
+    meter::Meter,
     side::Side,
     wire::{Pipe, StepWriter, proto_local_entry},
 };
@@ -91,6 +92,7 @@ pub(crate) fn send(
             },
             delta: basis.map(DeltaMaker::new),
             at: 0,
+            meter: &side.context.meter,
         };
         let cancel = &side.context.cancel;
         let read = match (&told, basis) {
@@ -173,6 +175,7 @@ struct Sending<'a, 'l> {
     hashing: Hashing,
     delta: Option<DeltaMaker<'a>>,
     at: u64,
+    meter: &'a Meter,
 }
 
 /// How the digest of what is sent comes to be known.
@@ -245,6 +248,7 @@ impl Sending<'_, '_> {
         let mut buffer = vec![0; room.min(most)];
         loop {
             cancel.check()?;
+            self.meter.at(self.at);
             let left = end.saturating_sub(self.at);
             if left == 0 {
                 return Ok(Ok(()));

@@ -60,6 +60,20 @@ pub enum Sight {
     },
 }
 
+/// Least pause between looks at everything in place of a watch, and how many times as long as a look.
+const BLIND_PAUSE: Duration = Duration::from_secs(2);
+const BLIND_RATIO: u32 = 20;
+
+impl Sight {
+    /// How often to look at a live mount without having heard of a change, where a look takes so long.
+    pub fn look_every(&self, took: Duration) -> Duration {
+        match self {
+            Self::NotYet | Self::Watching { .. } => FULL_EVERY,
+            Self::Blind { .. } => took.saturating_mul(BLIND_RATIO).clamp(BLIND_PAUSE, FULL_EVERY),
+        }
+    }
+}
+
 /// Watches one root for one memory. To be kept between runs, and handed to each of them in its [`Context`](crate::Context).
 pub struct Watch {
     shared: Arc<Shared>,

@@ -130,7 +130,7 @@ impl Pair {
                 end
             });
             let side = self.server_side();
-            let outcome = run(&side, request, &mut server_link, &server_context, &mut |_| {});
+            let outcome = run(&side, request, &mut server_link, &server_context);
             drop(server_link);
             (outcome, studio.join().unwrap())
         })

@@ -145,13 +145,13 @@ fn one_run(
                 );
             });
             let mut link = server_link;
-            run(&server_side, request, &mut link, &Context::system(), &mut |_| {}).ok();
+            run(&server_side, request, &mut link, &Context::system()).ok();
         }
         Victim::Studio => {
             let studio = studio_side.clone();
             scope.spawn(move || serve_with(&studio, &mut { studio_link }));
             let mut link = Liar { link: server_link, dice, seldom, about_moves };
-            run(&server_side, request, &mut link, &Context::system(), &mut |_| {}).ok();
+            run(&server_side, request, &mut link, &Context::system()).ok();
         }
     });
 }

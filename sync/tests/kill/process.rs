@@ -81,7 +81,7 @@ fn an_end() {
             studio_label: "lab".to_owned(),
         };
         let request = Request { on_conflict: OnConflict::KeepBoth, ..Request::default() };
-        run(&side, &request, &mut link, &Context::system(), &mut |_| {}).unwrap();
+        run(&side, &request, &mut link, &Context::system()).unwrap();
     } else {
         let side = StudioSide {
             root: folder.join("studio"),

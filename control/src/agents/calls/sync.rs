@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future::ready};
 use proto::agent::v1::{
-    SyncEndedRequest, SyncFrame, SyncOpen, sync_client::SyncClient, sync_frame::What,
+    Live, SyncEndedRequest, SyncFrame, SyncOpen, sync_client::SyncClient, sync_frame::What,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -34,9 +34,12 @@ impl SyncCalls for AgentHub {
         studio: &StudioId,
         mount: &str,
         run: &str,
+        live: bool,
     ) -> Result<SyncPipe, AppError> {
         let mut sync = client!(SyncClient<_>, self.bulk(studio).await?);
-        let open = SyncOpen { mount_id: mount.to_owned(), run_id: run.to_owned() };
+        let live = if live { Live::On } else { Live::Off };
+        let open =
+            SyncOpen { mount_id: mount.to_owned(), run_id: run.to_owned(), live: live.into() };
         let first = SyncFrame { what: Some(What::Open(open)) };
         let (to_agent, outgoing) = mpsc::channel::<Bytes>(WAITING);
         let frames = ReceiverStream::new(outgoing)

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use sync::{ConflictToken, Direction, Keep, OnMassDeletion, RelPath, Request, Resolution};
-use tokio::sync::watch;
+use sync::{ConflictToken, Direction, Keep, Meter, OnMassDeletion, RelPath, Request, Resolution};
 
-use super::{SyncService, report, run, wishes::in_words};
+use super::{
+    SyncService, report,
+    run::{self, Order},
+    wishes::in_words,
+};
 use crate::{
     app::{
         AppError,
@@ -15,6 +18,7 @@ use crate::{
     domain::{
         ids::{Login, StudioId},
         launch::Mount,
+        mounts::SyncCause,
         permission::Principal,
         studio::{Studio, StudioState},
         sync::{Decision, KeepChoice, OpenIssues, SyncDirection, SyncOrder, SyncResult},
@@ -145,14 +149,13 @@ impl SyncService {
                 continue;
             }
             let request = self.request(studio, &mount, order).await?;
-            let (progress, _) = watch::channel(sync::Progress::default());
-            let run = self.run_mount(studio, &mount, request, author.clone(), progress).await?;
-            if let Some(commit) = &run.commit {
-                result.commits.push(report::commit(&mount, commit));
-            }
+            let order = Order::new(request, author.clone(), SyncCause::Asked);
+            let run = self.run_merging(studio, &mount, order, Meter::default()).await?;
+            result.commits.extend(run.commits.iter().map(|commit| report::commit(&mount, commit)));
             let outcome = run.outcome.map_err(|error| run::why(&error))?;
             self.keep_open_issues(studio, &mount, &outcome).await?;
             let mut told = report::mount_result(&mount, &outcome);
+            told.merged = run.merged.iter().map(RelPath::to_string).collect();
             self.name_authors(studio, &mount, &mut told.conflicts).await;
             result.mounts.push(told);
         }

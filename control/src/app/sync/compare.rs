@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
-use sync::{Direction, FETCH_LIMIT_BYTES, RelPath, Request};
-use tokio::sync::watch;
+use sync::{FETCH_LIMIT_BYTES, RelPath};
 
-use super::{SyncService, run};
+use super::{
+    SyncService,
+    merge::{Versions, merge, text},
+};
 use crate::{
     app::{AppError, studios::StudioRight},
     domain::{
@@ -15,7 +17,7 @@ use crate::{
         permission::Principal,
         studio::Studio,
         sync::{Comparison, Conflict},
-        zone_files::{Author, ZonePath},
+        zone_files::ZonePath,
     },
     zones::ZoneError,
 };
@@ -24,14 +26,6 @@ use crate::{
 const LOOKED_THROUGH: usize = 200;
 /// Conflicts whose authors are looked up.
 const MOST_AUTHORS: usize = 100;
-
-/// Contents of a conflict; `None`: there is none on that side.
-struct Versions {
-    base: Option<Vec<u8>>,
-    server: Option<Vec<u8>>,
-    studio: Option<Vec<u8>>,
-    too_large: bool,
-}
 
 impl SyncService {
     /// For a person who has to decide.
@@ -50,8 +44,8 @@ impl SyncService {
         let mount = mount.ok_or_else(|| AppError::not_found("mount", "of that name"))?;
         let turn = self.turn(&studio.id);
         let _my_turn = turn.lock().await;
-        let versions = self.versions(&studio, mount, &path).await?;
-        Ok(comparison(&versions))
+        let (versions, too_large) = self.versions(&studio, mount, &path).await?;
+        Ok(comparison(&versions, too_large))
     }
 
     /// What a clean merge gives; else an error that says so.
@@ -61,26 +55,20 @@ impl SyncService {
         mount: &Mount,
         path: &RelPath,
     ) -> Result<Vec<u8>, AppError> {
-        let versions = self.versions(studio, mount, path).await?;
+        let (versions, _) = self.versions(studio, mount, path).await?;
         merge(&versions).ok_or_else(|| {
             AppError::conflict(format!("{path} can't be merged cleanly: keep one version, or both"))
         })
     }
 
+    /// And whether they are too large to be looked at.
     async fn versions(
         self: &Arc<Self>,
         studio: &Studio,
         mount: &Mount,
         path: &RelPath,
-    ) -> Result<Versions, AppError> {
-        let request = Request {
-            direction: Direction::Check,
-            fetch: vec![path.clone()],
-            ..Request::default()
-        };
-        let (progress, _) = watch::channel(sync::Progress::default());
-        let run = self.run_mount(studio, mount, request, Author::server(), progress).await?;
-        let outcome = run.outcome.map_err(|error| run::why(&error))?;
+    ) -> Result<(Versions, bool), AppError> {
+        let outcome = self.fetch(studio, mount, vec![path.clone()]).await?;
         let conflict = outcome.conflicts.iter().find(|conflict| conflict.path == *path);
         let conflict = conflict.ok_or_else(|| AppError::not_found("conflict", path))?;
         let too_large = [&conflict.server, &conflict.studio]
@@ -99,24 +87,31 @@ impl SyncService {
             Some(base) if !too_large => self.find(mount, &in_zone, &base.to_string()).await?,
             _ => None,
         };
-        Ok(Versions { base, server, studio: studios.map(|(_, content)| content), too_large })
+        let studio = studios.map(|(_, content)| content);
+        Ok((Versions { base, server, studio }, too_large))
     }
 
-    async fn content(&self, mount: &Mount, path: &ZonePath) -> Result<Vec<u8>, AppError> {
+    pub(super) async fn content(
+        &self,
+        mount: &Mount,
+        path: &ZonePath,
+    ) -> Result<Vec<u8>, AppError> {
         let content = self.zones.read(&mount.zone, path, None).await?;
         let bytes: Vec<bytes::Bytes> = content.bytes.try_collect().await?;
         Ok(bytes.concat())
     }
 
-    /// A version of a file by its hash, from the zone's history.
-    async fn find(
+    /// A version of a file by its hash, from the zone's history or its trash.
+    pub(super) async fn find(
         &self,
         mount: &Mount,
         path: &ZonePath,
         digest: &str,
     ) -> Result<Option<Vec<u8>>, AppError> {
         if !mount.zone.kind().versioned() {
-            return Ok(None);
+            let limit = FETCH_LIMIT_BYTES;
+            let found = self.zones.displaced(&mount.zone, path, digest, limit).await?;
+            return Ok(found.map(|content| content.to_vec()));
         }
         for commit in self.zones.history(&mount.zone, path, LOOKED_THROUGH, None).await? {
             match self.zones.content_at(&mount.zone, &commit.id, path).await {
@@ -155,7 +150,7 @@ impl SyncService {
 }
 
 /// Where a mount's file lies in its zone.
-fn zone_path(mount: &Mount, path: &RelPath) -> Result<ZonePath, AppError> {
+pub(super) fn zone_path(mount: &Mount, path: &RelPath) -> Result<ZonePath, AppError> {
     let mut bytes = mount.sub_folder.trim_matches('/').as_bytes().to_vec();
     if !bytes.is_empty() {
         bytes.push(b'/');
@@ -164,21 +159,14 @@ fn zone_path(mount: &Mount, path: &RelPath) -> Result<ZonePath, AppError> {
     Ok(ZonePath::try_from(bytes.as_slice())?)
 }
 
-fn text(content: Option<&Vec<u8>>) -> Option<&str> {
-    content
-        .and_then(|content| std::str::from_utf8(content).ok())
-        .filter(|text| !text.contains('\0'))
-}
-
-fn comparison(versions: &Versions) -> Comparison {
+fn comparison(versions: &Versions, too_large: bool) -> Comparison {
     let merge_clean = merge(versions).is_some();
     let [base, server, studio] = [&versions.base, &versions.server, &versions.studio]
         .map(|content| text(content.as_ref()).map(ToOwned::to_owned));
     let is_binary =
         |content: &Option<Vec<u8>>, text: &Option<String>| content.is_some() && text.is_none();
-    let binary = versions.too_large
-        || is_binary(&versions.server, &server)
-        || is_binary(&versions.studio, &studio);
+    let binary =
+        too_large || is_binary(&versions.server, &server) || is_binary(&versions.studio, &studio);
     let diff = (!binary && (server.is_some() || studio.is_some())).then(|| {
         let diff = similar::TextDiff::from_lines(
             server.as_deref().unwrap_or_default(),
@@ -187,10 +175,4 @@ fn comparison(versions: &Versions) -> Comparison {
         diff.unified_diff().header("server", "studio").to_string()
     });
     Comparison { binary, base, server, studio, diff, merge_clean }
-}
-
-fn merge(versions: &Versions) -> Option<Vec<u8>> {
-    let base = text(versions.base.as_ref())?;
-    let (server, studio) = (text(versions.server.as_ref())?, text(versions.studio.as_ref())?);
-    diffy::merge(base, server, studio).ok().map(String::into_bytes)
 }

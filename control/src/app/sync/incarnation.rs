@@ -1,12 +1,15 @@
 //! Filling a pod before its entrypoints start, and bringing its files back when it ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sync::{Direction, OnConflict, Request};
+use sync::{Direction, Meter, OnConflict, Request};
 use tokio::sync::watch;
 
-use super::{SyncService, report, run};
+use super::{
+    SyncService, report,
+    run::{self, Order},
+};
 use crate::{
     app::{
         AppError,
@@ -15,11 +18,15 @@ use crate::{
     domain::{
         ids::{Login, StudioId},
         launch::Mount,
+        mounts::SyncCause,
         studio::Studio,
         sync::{OpenIssues, Recovered},
         zone_files::Author,
     },
 };
+
+/// Between two words on how far a fill is.
+const TOLD_EVERY: Duration = Duration::from_millis(250);
 
 #[async_trait]
 impl FileSync for Arc<SyncService> {
@@ -41,15 +48,17 @@ impl FileSync for Arc<SyncService> {
         let mut so_far = FileProgress { mounts: count, ..FileProgress::default() };
         progress.send_replace(so_far);
         for mount in &mounts {
-            let (sender, mut moves) = watch::channel(sync::Progress::default());
+            let meter = Meter::default();
             let request = Request { direction: Direction::ToStudio, ..Request::default() };
-            let run = self.run_mount(studio, mount, request, Author::server(), sender);
+            let order = Order::new(request, Author::server(), SyncCause::Start);
+            let run = self.run_mount(studio, mount, order, meter.clone());
             let mut run = std::pin::pin!(run);
+            let mut ticks = tokio::time::interval(TOLD_EVERY);
             let done = loop {
                 tokio::select! {
                     done = &mut run => break done?,
-                    Ok(()) = moves.changed() => {
-                        let now = *moves.borrow_and_update();
+                    _ = ticks.tick() => {
+                        let now = meter.now();
                         progress.send_replace(FileProgress {
                             files: so_far.files + now.files_done,
                             bytes: so_far.bytes + now.bytes,
@@ -92,8 +101,8 @@ impl FileSync for Arc<SyncService> {
                 on_conflict: OnConflict::KeepBoth,
                 ..Request::default()
             };
-            let (progress, _) = watch::channel(sync::Progress::default());
-            let run = self.run_mount(studio, mount, request, author.clone(), progress).await;
+            let order = Order::new(request, author.clone(), SyncCause::Stop);
+            let run = self.run_merging(studio, mount, order, Meter::default()).await;
             match run.and_then(|run| run.outcome.map_err(|error| run::why(&error))) {
                 Ok(outcome) => {
                     // Conflicts have become two files; a question waits.
@@ -113,13 +122,16 @@ impl FileSync for Arc<SyncService> {
 }
 
 impl SyncService {
-    /// What the studio's present incarnation mounts.
+    /// What the studio's present incarnation mounts, as it is set.
     pub(super) async fn mounts_of(&self, studio: &Studio) -> Result<Vec<Mount>, AppError> {
         let declared = self.store.mounts(&studio.id).await?;
         let declared = declared.filter(|declared| declared.epoch == studio.epoch);
-        declared.map(|declared| declared.mounts).ok_or_else(|| {
+        let declared = declared.ok_or_else(|| {
             AppError::conflict("the studio does not run yet: its files are not there")
-        })
+        })?;
+        let mut mounts = declared.mounts;
+        self.apply_settings(&studio.id, &mut mounts).await?;
+        Ok(mounts)
     }
 
     /// Whose name commits get.

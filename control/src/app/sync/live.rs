@@ -4,14 +4,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sync::Lull;
+use sync::{Lull, Meter, Request};
 
-use super::{SyncService, run, watches::Watched};
+use super::{
+    SyncService,
+    run::{self, Order},
+    watches::Watched,
+};
 use crate::{
     app::AppError,
     domain::{
         ids::StudioId,
         launch::Mount,
+        mounts::SyncCause,
         studio::{Studio, StudioState},
     },
 };
@@ -49,7 +54,11 @@ impl SyncService {
     ) {
         let mut pause = SHORTEST_PAUSE;
         loop {
-            watched.changed.notified().await;
+            tokio::select! {
+                () = watched.changed.notified() => {}
+                // What no watch tells.
+                () = tokio::time::sleep(watched.look_every()) => {}
+            }
             let mut lull = Lull::default();
             while let Some(wait) = lull.wait(watched.watch.told()) {
                 tokio::time::sleep(wait).await;
@@ -59,7 +68,12 @@ impl SyncService {
                     if studio.state == StudioState::Stopped {
                         return;
                     }
-                    self.synchronise_live(&studio, mount).await
+                    match self.is_live(&studio, mount).await {
+                        Ok(true) => self.synchronise_live(&studio, mount).await,
+                        // It was set so; the next run that is live follows again.
+                        Ok(false) => return,
+                        Err(error) => Err(error),
+                    }
                 }
                 Ok(_) => return,
                 Err(error) => Err(error.into()),
@@ -74,6 +88,11 @@ impl SyncService {
                 }
             }
         }
+    }
+
+    async fn is_live(&self, studio: &Studio, mount: &str) -> Result<bool, AppError> {
+        let mounts = self.mounts_of(studio).await?;
+        Ok(mounts.iter().any(|known| known.id == mount && known.live))
     }
 
     /// One run of a live mount.
@@ -91,7 +110,8 @@ impl SyncService {
         let mount = mounts.into_iter().find(|known| known.id == mount && known.live);
         let mount = mount.ok_or_else(|| AppError::conflict("the mount is not live"))?;
         let author = self.author(&studio.owner, &studio.id).await?;
-        let run = self.run_live_mount(studio, &mount, author).await?;
+        let order = Order::new(Request::default(), author, SyncCause::Live);
+        let run = self.run_merging(studio, &mount, order, Meter::default()).await?;
         let outcome = run.outcome.map_err(|error| run::why(&error))?;
         let is_open = !outcome.conflicts.is_empty() || !outcome.questions.is_empty();
         // Also what is no more.

@@ -9,11 +9,15 @@
 //! Invariants: one synchronisation of a studio at a time; nobody else writes to a zone meanwhile; whatever reached a
 //! versioned zone is a commit, also when the run broke off; a run goes on to a safe point although its caller is gone.
 
+mod activity;
 mod ask;
 mod compare;
 mod incarnation;
 mod link;
 mod live;
+mod losses;
+mod merge;
+mod mounts;
 mod recover;
 mod report;
 mod run;
@@ -28,17 +32,25 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{agent_calls::SyncCalls, audit::AuditLog, studios::StudioService, tasks::TaskService};
-use crate::{domain::ids::StudioId, store::Store, zones::Zones};
+pub use activity::{BUCKETS_S, Counts};
+
+use super::{
+    agent_calls::SyncCalls, audit::AuditLog, ports::Agents, studios::StudioService,
+    tasks::TaskService,
+};
+use crate::{clock::SharedClock, domain::ids::StudioId, store::Store, zones::Zones};
 
 /// Synchronises.
 pub struct SyncService {
     store: Arc<dyn Store>,
+    clock: SharedClock,
     audit: AuditLog,
     studios: Arc<StudioService>,
     tasks: Arc<TaskService>,
     zones: Arc<dyn Zones>,
     agents: Arc<dyn SyncCalls>,
+    views: Arc<dyn Agents>,
+    activity: activity::Activity,
     /// One synchronisation of a studio at a time.
     busy: Mutex<HashMap<StudioId, Arc<tokio::sync::Mutex<()>>>>,
     /// Looks for shadow copies that are under way; they end where somebody wants to synchronise.
@@ -53,11 +65,14 @@ pub struct SyncService {
 /// What it is made of.
 pub struct SyncParts {
     pub store: Arc<dyn Store>,
+    pub clock: SharedClock,
     pub audit: AuditLog,
     pub studios: Arc<StudioService>,
     pub tasks: Arc<TaskService>,
     pub zones: Arc<dyn Zones>,
     pub agents: Arc<dyn SyncCalls>,
+    /// What agents tell of themselves.
+    pub views: Arc<dyn Agents>,
     /// Gets what goes on behind a request; whoever made it waits for that.
     pub tracker: TaskTracker,
     pub shutdown: CancellationToken,
@@ -65,15 +80,30 @@ pub struct SyncParts {
 
 impl SyncService {
     pub fn new(parts: SyncParts) -> Arc<Self> {
-        let SyncParts { store, audit, studios, tasks, zones, agents, tracker, shutdown } = parts;
-        let (busy, looks, kept_before) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self {
+        let SyncParts {
             store,
+            clock,
             audit,
             studios,
             tasks,
             zones,
             agents,
+            views,
+            tracker,
+            shutdown,
+        } = parts;
+        let (busy, looks, kept_before) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let activity = activity::Activity::new(clock.now());
+        Arc::new(Self {
+            store,
+            clock,
+            audit,
+            studios,
+            tasks,
+            zones,
+            agents,
+            views,
+            activity,
             busy,
             looks,
             kept_before,

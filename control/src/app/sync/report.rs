@@ -30,6 +30,7 @@ pub(super) fn mount_result(mount: &Mount, outcome: &Outcome) -> MountResult {
                 mount: mount.id.clone(),
                 side: question.lost_by.name().to_owned(),
                 deletions: question.deletions as u64,
+                already: question.before as u64,
                 of: question.of as u64,
             })
             .collect(),
@@ -44,6 +45,7 @@ pub(super) fn mount_result(mount: &Mount, outcome: &Outcome) -> MountResult {
             })
             .collect(),
         kept_both: outcome.kept_both.iter().map(RelPath::to_string).collect(),
+        merged: Vec::new(),
         bytes_sent: outcome.stats.bytes_sent,
         bytes_received: outcome.stats.bytes_received,
         took_ms: u64::try_from(outcome.stats.took.as_millis()).unwrap_or(u64::MAX),

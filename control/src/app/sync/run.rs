@@ -2,14 +2,18 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use sync::{CancelFlag, Context, Direction, Exclusions, Outcome, Progress, Request, ServerSide};
-use tokio::sync::watch;
+use sync::{
+    CancelFlag, Context, Direction, Exclusions, Losses, Meter, OnMassDeletion, Outcome, RelPath,
+    Request, ServerSide, Side,
+};
+use tokio::time::Instant;
 
 use super::{SyncService, link::AgentLink};
 use crate::{
     app::AppError,
     domain::{
         launch::Mount,
+        mounts::SyncCause,
         studio::Studio,
         zone_files::{Author, NewCommit, ZonePath},
     },
@@ -19,21 +23,55 @@ use crate::{
 pub(super) struct MountRun {
     pub outcome: Result<Outcome, sync::Error>,
     /// Also where the run broke off.
-    pub commit: Option<NewCommit>,
+    pub commits: Vec<NewCommit>,
+    /// Texts that were merged.
+    pub merged: Vec<RelPath>,
 }
 
-/// Whether to look for what has to be committed also where nothing changed: a run before may have been cut off from its commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Commit {
-    Always,
-    IfChanged,
+/// What is to be run, for whom, and why.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    pub request: Request,
+    pub author: Author,
+    pub cause: SyncCause,
+    /// Texts whose merges are among the resolutions.
+    pub merged: Vec<RelPath>,
 }
 
-struct Order {
-    request: Request,
-    author: Author,
-    commit: Commit,
+impl Order {
+    pub(super) const fn new(request: Request, author: Author, cause: SyncCause) -> Self {
+        Self { request, author, cause, merged: Vec::new() }
+    }
+
+    /// Whether to look for what has to be committed also where nothing changed: a run before may have been cut off from its
+    /// commit. Live runs come too often for that.
+    fn commits_always(&self) -> bool {
+        self.cause != SyncCause::Live
+    }
+
+    fn author(&self) -> Author {
+        let mut author = self.author.clone();
+        if !self.merged.is_empty() {
+            author.name.push_str(" (merged automatically)");
+        }
+        author
+    }
+
+    fn subject(&self, studio: &str) -> String {
+        if self.merged.is_empty() {
+            return format!("Synchronise from studio {studio}");
+        }
+        let mut paths: Vec<String> =
+            self.merged.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+        if self.merged.len() > MOST_NAMED {
+            paths.push(format!("and {} more", self.merged.len() - MOST_NAMED));
+        }
+        format!("Merge changes of both sides with studio {studio}: {}", paths.join(", "))
+    }
 }
+
+/// Merged texts that a commit names.
+const MOST_NAMED: usize = 5;
 
 /// Ends a run whose caller is gone.
 struct EndOnDrop(CancelFlag);
@@ -50,40 +88,23 @@ impl SyncService {
         self: &Arc<Self>,
         studio: &Studio,
         mount: &Mount,
-        request: Request,
-        author: Author,
-        progress: watch::Sender<Progress>,
-    ) -> Result<MountRun, AppError> {
-        self.run(studio, mount, request, author, progress, Commit::Always).await
-    }
-
-    /// The same, as often as something may have changed.
-    pub(super) async fn run_live_mount(
-        self: &Arc<Self>,
-        studio: &Studio,
-        mount: &Mount,
-        author: Author,
-    ) -> Result<MountRun, AppError> {
-        let (progress, _) = watch::channel(Progress::default());
-        self.run(studio, mount, Request::default(), author, progress, Commit::IfChanged).await
-    }
-
-    async fn run(
-        self: &Arc<Self>,
-        studio: &Studio,
-        mount: &Mount,
-        request: Request,
-        author: Author,
-        progress: watch::Sender<Progress>,
-        commit: Commit,
+        order: Order,
+        meter: Meter,
     ) -> Result<MountRun, AppError> {
         let cancel = CancelFlag::default();
         let end = EndOnDrop(cancel.clone());
         self.follow(studio, mount);
         let (service, studio, mount) = (Arc::clone(self), studio.clone(), mount.clone());
         let run = self.tracker.spawn(async move {
-            let order = Order { request, author, commit };
-            service.locked(&studio, &mount, order, progress, cancel).await
+            let (activity, now) = (&service.activity, service.clock.now());
+            let direction = order.request.direction;
+            let begun = activity.begin(&studio.id, &mount.id, direction, &meter, now);
+            let (cause, merged) = (order.cause, order.merged.len() as u64);
+            let done = service.locked(&studio, &mount, order, meter, cancel).await;
+            if let Some(begun) = begun {
+                begun.end(cause, merged, &done);
+            }
+            done
         });
         let shutdown = self.shutdown.clone();
         let stop = CancelFlag::clone(&end.0);
@@ -104,27 +125,31 @@ impl SyncService {
         &self,
         studio: &Studio,
         mount: &Mount,
-        order: Order,
-        progress: watch::Sender<Progress>,
+        mut order: Order,
+        meter: Meter,
         cancel: CancelFlag,
     ) -> Result<MountRun, AppError> {
-        let Order { request, author, commit } = order;
         let guard = self.zones.lock(&mount.zone).await?;
         let side = self.side_of(studio, mount).await?;
-        let takes = matches!(request.direction, Direction::Both | Direction::ToServer);
-        let outcome = self.engine(studio, mount, side, request, progress, cancel).await?;
+        let takes = matches!(order.request.direction, Direction::Both | Direction::ToServer);
+        order.request.lost_before = self.lost_before(studio, mount, &order.request).await?;
+        let request = order.request.clone();
+        let outcome = self.engine(studio, mount, side, request, meter, cancel).await?;
+        if let Ok(outcome) = &outcome {
+            self.note_losses(studio, mount, &order, outcome);
+        }
         let whole = |outcome: &Outcome| {
             let (conflicts, questions) = (&outcome.conflicts, &outcome.questions);
             let all = outcome.skipped.iter().all(|skipped| skipped.special);
             takes && all && conflicts.is_empty() && questions.is_empty()
         };
-        let subject = format!("Synchronise from studio {}", studio.name);
         let is_quiet = outcome.as_ref().is_ok_and(|outcome| {
             outcome.server_changes.is_empty() && outcome.studio_changes.is_empty()
         });
-        let commit = if is_quiet && commit == Commit::IfChanged {
+        let commit = if is_quiet && !order.commits_always() {
             None
         } else {
+            let (author, subject) = (order.author(), order.subject(&studio.name));
             self.zones.commit(&guard, &mount.zone, &author, &subject).await?
         };
         if outcome.as_ref().is_ok_and(whole)
@@ -133,7 +158,51 @@ impl SyncService {
             // The next look puts them right.
             tracing::warn!(studio = %studio.id, error = &error as &dyn std::error::Error, "old shadow copies stay");
         }
-        Ok(MountRun { outcome, commit })
+        let commits = commit.into_iter().collect();
+        Ok(MountRun { outcome, commits, merged: order.merged })
+    }
+
+    /// What live runs deleted a short while ago, for a run that asks.
+    async fn lost_before(
+        &self,
+        studio: &Studio,
+        mount: &Mount,
+        request: &Request,
+    ) -> Result<Losses, AppError> {
+        let asks = request.on_mass_deletion == OnMassDeletion::Ask;
+        if !asks || request.direction == Direction::Check {
+            return Ok(Losses::default());
+        }
+        let watched = self.watches.of(&studio.id, &mount.id);
+        if !watched.losses().is_seeded() {
+            let open = self.open_issues_of(&studio.id).await?.questions;
+            let mut questions = open.iter().filter(|open| open.mount == mount.id).peekable();
+            let open = questions.peek().is_some().then(|| {
+                let mut losses = Losses::default();
+                for question in questions {
+                    let is_server = question.side == Side::Server.name();
+                    let side = if is_server { Side::Server } else { Side::Studio };
+                    *losses.by_mut(side) += question.already;
+                }
+                losses
+            });
+            watched.losses().seed(Instant::now(), open);
+        }
+        let before = watched.losses().before(Instant::now());
+        Ok(before)
+    }
+
+    fn note_losses(&self, studio: &Studio, mount: &Mount, order: &Order, outcome: &Outcome) {
+        if order.request.direction == Direction::Check {
+            return;
+        }
+        let watched = self.watches.of(&studio.id, &mount.id);
+        if order.request.on_mass_deletion != OnMassDeletion::Ask {
+            return watched.losses().answered();
+        }
+        let is_live = order.cause == SyncCause::Live;
+        let losses = if is_live { outcome.losses } else { Losses::default() };
+        watched.losses().note(Instant::now(), losses, !outcome.questions.is_empty());
     }
 
     /// The zone's end of a run.
@@ -163,20 +232,20 @@ impl SyncService {
         mount: &Mount,
         side: ServerSide,
         request: Request,
-        progress: watch::Sender<Progress>,
+        meter: Meter,
         cancel: CancelFlag,
     ) -> Result<Result<Outcome, sync::Error>, AppError> {
         let run_id = format!("{}-{}-{}", studio.id, studio.epoch, mount.id);
-        let pipe = self.agents.exchange(&studio.id, &mount.id, &run_id).await?;
-        let watch = self.watches.of(&studio.id, &mount.id).watch;
-        let context = Context { cancel, watch: Some(watch), ..Context::system() };
+        let pipe = self.agents.exchange(&studio.id, &mount.id, &run_id, mount.live).await?;
+        let watched = self.watches.of(&studio.id, &mount.id);
+        let watch = Some(Arc::clone(&watched.watch));
+        let context = Context { cancel, watch, meter, ..Context::system() };
         let outcome = tokio::task::spawn_blocking(move || {
             let mut link = AgentLink(pipe);
-            let mut told = |now: Progress| {
-                // Nobody may be watching.
-                progress.send_replace(now);
-            };
-            sync::run(&side, &request, &mut link, &context, &mut told)
+            let began = Instant::now();
+            let outcome = sync::run(&side, &request, &mut link, &context);
+            watched.took(began.elapsed());
+            outcome
         });
         outcome.await.map_err(|error| AppError::internal("the synchronisation", error))
     }

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
-use sync::{CancelFlag, Direction, Request, shadow::Shadow};
+use sync::{CancelFlag, Direction, Meter, Request, shadow::Shadow};
 use tokio::{task::JoinSet, time::Instant};
 
 use super::SyncService;
@@ -130,8 +130,8 @@ impl SyncService {
         };
         // The zone is read only, and nobody else synchronises this studio meanwhile.
         let side = self.side_of(studio, mount).await?;
-        let (progress, _) = tokio::sync::watch::channel(sync::Progress::default());
-        let outcome = self.engine(studio, mount, side, request, progress, flag.clone()).await?;
+        let meter = Meter::default();
+        let outcome = self.engine(studio, mount, side, request, meter, flag.clone()).await?;
         outcome.map(drop).map_err(|error| super::run::why(&error))
     }
 

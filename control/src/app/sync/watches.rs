@@ -4,14 +4,16 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use sync::Watch;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::{losses::RecentLosses, merge::Unmergeable};
 use crate::domain::ids::StudioId;
 
 #[derive(Clone)]
@@ -24,6 +26,10 @@ pub(super) struct Watched {
     is_followed: Arc<AtomicBool>,
     /// The last run left something open, or nobody knows.
     was_open: Arc<AtomicBool>,
+    /// The last run, in milliseconds.
+    took_ms: Arc<AtomicU64>,
+    losses: Arc<Mutex<RecentLosses>>,
+    unmergeable: Arc<Mutex<Unmergeable>>,
 }
 
 impl Watched {
@@ -36,7 +42,29 @@ impl Watched {
             ended: CancellationToken::new(),
             is_followed: Arc::default(),
             was_open: Arc::new(AtomicBool::new(true)),
+            took_ms: Arc::default(),
+            losses: Arc::default(),
+            unmergeable: Arc::default(),
         }
+    }
+
+    pub(super) fn took(&self, took: Duration) {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.took_ms.store(took_ms, Ordering::Relaxed);
+    }
+
+    /// How often to look at a live mount, where nothing is heard of.
+    pub(super) fn look_every(&self) -> Duration {
+        let took = Duration::from_millis(self.took_ms.load(Ordering::Relaxed));
+        self.watch.sight().look_every(took)
+    }
+
+    pub(super) fn losses(&self) -> MutexGuard<'_, RecentLosses> {
+        self.losses.lock().expect("nobody panics while they hold this")
+    }
+
+    pub(super) fn unmergeable(&self) -> MutexGuard<'_, Unmergeable> {
+        self.unmergeable.lock().expect("nobody panics while they hold this")
     }
 
     /// Nobody follows it any more.
@@ -64,6 +92,11 @@ impl Watches {
         let mut watches = self.lock();
         let watched = watches.entry((studio.clone(), mount.to_owned()));
         watched.or_insert_with(Watched::new).clone()
+    }
+
+    /// Unless nobody has looked yet.
+    pub(super) fn find(&self, studio: &StudioId, mount: &str) -> Option<Watched> {
+        self.lock().get(&(studio.clone(), mount.to_owned())).cloned()
     }
 
     /// For the one who follows it, until the token says that the studio has ended; `None`: somebody does.

@@ -181,6 +181,7 @@ fn mounts(spec: &LaunchSpec, studio: &Studio, owners_right: Right) -> Vec<Mount>
             one_way,
             exclusions: mount.exclusions.clone(),
             live: mount.live,
+            merge: mount.merge && !one_way,
             shadow: mount.shadow && !one_way,
         })
     };

@@ -12,6 +12,7 @@ use crate::{
     domain::{
         ids::{BuildId, ProjectKey, StudioId, TaskId},
         launch::Mount,
+        mounts::MountSettings,
         studio::{DesiredState, Studio, StudioState},
         sync::FinalSync,
     },
@@ -189,6 +190,38 @@ impl SyncLedger for Sqlite {
             .bind(signed(epoch))
             .execute(&self.write)
             .await?;
+        Ok(())
+    }
+
+    async fn mount_settings(&self, studio: &StudioId) -> Result<Vec<(String, MountSettings)>> {
+        query("SELECT mount, live, merge FROM mount_settings WHERE studio = ? ORDER BY mount")
+            .bind(studio.as_str())
+            .fetch_all(&self.read)
+            .await?
+            .iter()
+            .map(|row| {
+                let settings = MountSettings { live: get(row, "live")?, merge: get(row, "merge")? };
+                Ok((get(row, "mount")?, settings))
+            })
+            .collect()
+    }
+
+    async fn put_mount_settings(
+        &self,
+        studio: &StudioId,
+        mount: &str,
+        settings: MountSettings,
+    ) -> Result<()> {
+        query(
+            "INSERT INTO mount_settings (studio, mount, live, merge) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (studio, mount) DO UPDATE SET live = excluded.live, merge = excluded.merge",
+        )
+        .bind(studio.as_str())
+        .bind(mount)
+        .bind(settings.live)
+        .bind(settings.merge)
+        .execute(&self.write)
+        .await?;
         Ok(())
     }
 

@@ -365,6 +365,24 @@ impl Zones for LocalZones {
         .await
     }
 
+    async fn displaced(
+        &self,
+        zone: &ZoneRef,
+        path: &ZonePath,
+        digest: &str,
+        limit_bytes: u64,
+    ) -> Result<Option<Bytes>, ZoneError> {
+        let (path, digest) = (path.clone(), digest.to_owned());
+        self.with(zone, move |opened| {
+            let found = trash::content(&opened.place.trash, &path, &digest, limit_bytes);
+            found.map(|content| content.map(Bytes::from)).map_err(|source| ZoneError::Io {
+                what: "the trash can't be read".to_owned(),
+                source,
+            })
+        })
+        .await
+    }
+
     async fn trash(&self, zone: &ZoneRef) -> Result<Vec<TrashItem>, ZoneError> {
         self.with(zone, |opened| {
             trash::list(&opened.place.trash).map_err(|source| ZoneError::Io {

@@ -4,7 +4,11 @@
 //! about nothing, which is no item and expires with the others. Synchronisations keep what they displace in the same place, many
 //! things to a folder, in the form of [`sync::trash`].
 
-use std::{io, os::fd::AsFd as _, path::Path};
+use std::{
+    io::{self, Read as _},
+    os::fd::AsFd as _,
+    path::Path,
+};
 
 use data_encoding::BASE64;
 use rustix::{fs::Mode, io::Errno};
@@ -125,6 +129,29 @@ pub(super) fn list(trash: &Path) -> io::Result<Vec<TrashItem>> {
         }
     }
     Ok(items)
+}
+
+/// A version of the file that was at `path`, by its hash; the newest first.
+pub(super) fn content(
+    trash: &Path,
+    path: &ZonePath,
+    digest: &str,
+    limit_bytes: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    let folder = Folder::open(trash)?;
+    let versions = list(trash)?.into_iter().filter(|item| item.path == *path);
+    for item in versions.filter(|item| item.size <= limit_bytes) {
+        let Some(place) = Place::of(&item.id) else { continue };
+        let inside = folder.at(&ZonePath::default().join(place.folder.as_bytes()))?;
+        // A folder, a link, or gone meanwhile.
+        let Ok(file) = inside.read(place.thing.map_or(THING, str::as_bytes)) else { continue };
+        let mut content = Vec::new();
+        file.take(limit_bytes).read_to_end(&mut content)?;
+        if blake3::hash(&content).to_hex().as_str() == digest {
+            return Ok(Some(content));
+        }
+    }
+    Ok(None)
 }
 
 fn found<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
