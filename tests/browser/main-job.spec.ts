@@ -107,6 +107,26 @@ test("the main job", async ({ page }) => {
   await synchronise(page);
   expect(await exec(studio, "cat code_studio-versioned/from-server.txt")).toBe("hello from the server\n");
 
+  // A mount that is switched to live needs no asking.
+  const live = page.getByRole("checkbox", { name: "Live: synchronise code_studio-versioned" });
+  await live.check();
+  await expect(live).toBeChecked();
+  await exec(studio, "echo unasked > code_studio-versioned/live.txt");
+  await expect
+    .poll(() => instance.text(`${zone(studio)}/content?path=live.txt`).catch(() => ""))
+    .toBe("unasked\n");
+  await expect(page.getByText("Changes are seen on both sides.").first()).toBeVisible();
+  await live.uncheck();
+  await expect(live).not.toBeChecked();
+  // What a synchronisation deleted comes back from the trash.
+  await exec(studio, "rm code_studio-versioned/live.txt");
+  await synchronise(page);
+  await page.getByText("Trash", { exact: true }).click();
+  await page.getByRole("button", { name: "Restore live.txt" }).click();
+  await expect(page.getByRole("button", { name: "Restore live.txt" })).toBeHidden();
+  await synchronise(page);
+  expect(await exec(studio, "cat code_studio-versioned/live.txt")).toBe("unasked\n");
+
   // A conflict ends each way.
   for (const [button, server, file] of [
     ["Keep the studio's", "of the studio\n", "studio.txt"],

@@ -511,6 +511,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studios/{id}/mounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Of the studio's present incarnation, or its last one; none before its first start. */
+        get: operations["listMounts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/mounts/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same list in `mounts` events, at once and whenever something changed: while files move, four times a second. */
+        get: operations["followMounts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studios/{id}/mounts/{mount}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Sets a mount from now on, also while it is used; it stays so over restarts. */
+        patch: operations["setMount"];
+        trace?: never;
+    };
     "/studios/{id}/restart": {
         parameters: {
             query?: never;
@@ -771,7 +822,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A task's events (`step`, then `end`). */
+        /** A task's events (`step`, then `end`); while files are synchronised, `progress` in between, which is not kept. */
         get: operations["getTaskEvents"];
         put?: never;
         post?: never;
@@ -1345,6 +1396,14 @@ export interface components {
             timed_out: boolean;
             cancelled: boolean;
         };
+        FileInFlight: {
+            /** @description For people: bytes that are no text are replaced. */
+            path: string;
+            /** Format: int64 */
+            bytes: number;
+            /** Format: int64 */
+            size: number;
+        };
         /** @enum {string} */
         FileKind: "file" | "folder" | "symlink" | "other";
         /** @description A right for all members of a group. */
@@ -1477,6 +1536,29 @@ export interface components {
             items: {
                 name: components["schemas"]["GroupName"];
                 members?: components["schemas"]["Login"][];
+            }[];
+            /** @description For `after` of the next page; null: this is the last. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Items_MountState: {
+            items: {
+                id: string;
+                /** @description Such as `project:DEMO:notebooks`. */
+                zone: string;
+                target: string;
+                /** @description Server to studio only. */
+                one_way: boolean;
+                /** @description It is synchronised within a second of a change. */
+                live: boolean;
+                /** @description What both sides changed in a text is merged where that is clean. */
+                merge: boolean;
+                server_sight?: null | components["schemas"]["Sight"];
+                studio_sight?: null | components["schemas"]["Sight"];
+                progress?: null | components["schemas"]["SyncProgress"];
+                last?: null | components["schemas"]["LastRun"];
+                /** @description Since the server was started. */
+                totals: components["schemas"]["MountTotals"];
             }[];
             /** @description For `after` of the next page; null: this is the last. */
             next?: string | null;
@@ -1652,6 +1734,21 @@ export interface components {
          * @enum {string}
          */
         KeepChoice: "studio" | "server" | "both" | "merge";
+        /** @description How a synchronisation ended. */
+        LastRun: {
+            cause: components["schemas"]["SyncCause"];
+            /** Format: date-time */
+            began_at: string;
+            /** Format: int64 */
+            took_ms: number;
+            /** @description Why it broke off. */
+            failure?: string | null;
+            moved: components["schemas"]["Moved"];
+            /** Format: int64 */
+            skipped: number;
+            /** Format: int64 */
+            questions: number;
+        };
         /** @description A user's login name, or a service account's. */
         Login: string;
         /** @description One side lost so much that nothing was deleted on the other. */
@@ -1661,6 +1758,11 @@ export interface components {
             side: string;
             /** Format: int64 */
             deletions: number;
+            /**
+             * Format: int64
+             * @description Of these, by live synchronisations of the last minutes: they are gone on both sides, and in the trash.
+             */
+            already?: number;
             /**
              * Format: int64
              * @description Files that both had before.
@@ -1680,6 +1782,19 @@ export interface components {
         MembersBody: {
             members: components["schemas"]["Login"][];
         };
+        /** @description What is left out stays as it is. */
+        MountBody: {
+            /**
+             * @description Synchronise within a second of a change.
+             * @default null
+             */
+            live: boolean | null;
+            /**
+             * @description Merge what both sides changed in a text, where that is clean.
+             * @default null
+             */
+            merge: boolean | null;
+        };
         MountResult: {
             mount: string;
             zone: string;
@@ -1690,12 +1805,69 @@ export interface components {
             skipped: components["schemas"]["SkippedPath"][];
             /** @description Conflict copies that were made. */
             kept_both: string[];
+            /** @description Texts whose changes of both sides were merged. */
+            merged?: string[];
             /** Format: int64 */
             bytes_sent: number;
             /** Format: int64 */
             bytes_received: number;
             /** Format: int64 */
             took_ms: number;
+        };
+        /** @description A mount of a studio's present incarnation, or of its last. */
+        MountState: {
+            id: string;
+            /** @description Such as `project:DEMO:notebooks`. */
+            zone: string;
+            target: string;
+            /** @description Server to studio only. */
+            one_way: boolean;
+            /** @description It is synchronised within a second of a change. */
+            live: boolean;
+            /** @description What both sides changed in a text is merged where that is clean. */
+            merge: boolean;
+            server_sight?: null | components["schemas"]["Sight"];
+            studio_sight?: null | components["schemas"]["Sight"];
+            progress?: null | components["schemas"]["SyncProgress"];
+            last?: null | components["schemas"]["LastRun"];
+            /** @description Since the server was started. */
+            totals: components["schemas"]["MountTotals"];
+        };
+        MountTotals: {
+            /** Format: date-time */
+            since: string;
+            /** Format: int64 */
+            runs: number;
+            /**
+             * Format: int64
+             * @description Of these.
+             */
+            failed: number;
+            moved: components["schemas"]["Moved"];
+        };
+        /** @description What a synchronisation moved, or many of them. */
+        Moved: {
+            /**
+             * Format: int64
+             * @description Files, folders and links that changed there.
+             */
+            to_server: number;
+            /** Format: int64 */
+            to_studio: number;
+            /**
+             * Format: int64
+             * @description On the network, to the studio.
+             */
+            bytes_sent: number;
+            /** Format: int64 */
+            bytes_received: number;
+            /**
+             * Format: int64
+             * @description Conflicts that were met, and texts that were merged.
+             */
+            conflicts: number;
+            /** Format: int64 */
+            merged: number;
         };
         NewApiKey: {
             label: string;
@@ -1843,6 +2015,17 @@ export interface components {
             /** Format: int32 */
             viewers: number;
         };
+        /** @description Whether changes in a folder are seen. */
+        Sight: {
+            watching: boolean;
+            /** @description Why not: then everything is looked at each time. */
+            reason?: string | null;
+            /**
+             * Format: int64
+             * @description How often a live mount is looked at in place of a watch.
+             */
+            look_every_ms?: number | null;
+        };
         SignalBody: {
             /** @description Its name, such as `TERM`, or its number. */
             signal: components["schemas"]["SignalName"];
@@ -1903,6 +2086,7 @@ export interface components {
             sub_folder: string;
             one_way: boolean;
             live: boolean;
+            merge: boolean;
         };
         /**
          * @description What somebody may do with a studio; each includes those before it.
@@ -1969,10 +2153,39 @@ export interface components {
             undo_mass_deletion: string[];
         };
         /**
+         * @description Why files were synchronised.
+         * @enum {string}
+         */
+        SyncCause: "start" | "stop" | "asked" | "live";
+        /**
          * @description Which side's changes move.
          * @enum {string}
          */
         SyncDirection: "both" | "pull" | "push" | "check";
+        /** @description How far a synchronisation is. */
+        SyncProgress: {
+            mount: string;
+            /**
+             * Format: int64
+             * @description Files and folders; 0 of 0 while both sides are still looked at.
+             */
+            files_done: number;
+            /** Format: int64 */
+            files: number;
+            /**
+             * Format: int64
+             * @description Of contents.
+             */
+            bytes: number;
+            /** Format: int64 */
+            bytes_expected: number;
+            /**
+             * Format: int64
+             * @description Since it began.
+             */
+            bytes_per_s: number;
+            in_flight?: null | components["schemas"]["FileInFlight"];
+        };
         /** @description What a synchronisation did and could not do. */
         SyncResult: {
             mounts: components["schemas"]["MountResult"][];
@@ -3266,6 +3479,98 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    listMounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_MountState"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    followMounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["Items_MountState"];
+                };
+            };
+        };
+    };
+    setMount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                mount: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MountBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MountState"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

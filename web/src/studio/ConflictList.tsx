@@ -31,7 +31,7 @@ export function ConflictList({ studio, busy, onDecide }: Props) {
       <Failure error={open.error} />
       {open.data?.questions.map((it) => (
         <div key={it.mount} role="alert" className="failure">
-          <p>{text.massDeletion(it.mount, it.side, it.deletions, it.of)}</p>
+          <p>{text.massDeletion(it.mount, it.side, it.deletions, it.of, it.already ?? 0)}</p>
           <div className="row">
             <button disabled={busy} onClick={() => onDecide({ allow_mass_deletion: [it.mount] })}>
               {text.allowDeletion}

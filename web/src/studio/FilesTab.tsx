@@ -2,6 +2,7 @@ import { useState } from "react";
 import type { Studio } from "../api/useStudio";
 import { Choice } from "../components/Choice";
 import { text } from "../text/en";
+import { MountList } from "./MountList";
 import { SyncPanel } from "./SyncPanel";
 import { ZoneBrowser } from "./ZoneBrowser";
 
@@ -13,6 +14,7 @@ export function FilesTab({ studio }: { studio: Studio }) {
   return (
     <>
       <SyncPanel studio={studio} onDone={() => setTurn((n) => n + 1)} />
+      <MountList studio={studio} />
       {mount && (
         <>
           <Choice

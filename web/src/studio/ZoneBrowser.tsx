@@ -7,6 +7,7 @@ import { Failure } from "../components/Failure";
 import { text } from "../text/en";
 import { ZoneFile } from "./ZoneFile";
 import { ZoneHistory } from "./ZoneHistory";
+import { ZoneTrash } from "./ZoneTrash";
 
 /** Folders and files of a zone. */
 export function ZoneBrowser({ zone }: { zone: string }) {
@@ -89,6 +90,7 @@ export function ZoneBrowser({ zone }: { zone: string }) {
       </table>
       {file && <ZoneFile key={file} zone={zone} path={file} onSaved={files.reload} />}
       <ZoneHistory key={`${file ?? folder}`} zone={zone} path={file ?? folder} onRestored={files.reload} />
+      <ZoneTrash zone={zone} onRestored={files.reload} />
     </section>
   );
 }

@@ -1,4 +1,15 @@
 // Every text that the UI shows, in one place.
+import { readable } from "../api/mounts";
+
+type Moved = {
+  to_server: number;
+  to_studio: number;
+  bytes_sent: number;
+  bytes_received: number;
+  conflicts: number;
+  merged: number;
+};
+
 export const text = {
   product: "Atelier",
   failed: (status: number) => `The server answered with status ${status}.`,
@@ -112,8 +123,11 @@ export const text = {
   difference: "Difference",
   noDiff: "There is no text to compare.",
   deleted: "deleted",
-  massDeletion: (mount: string, side: string, deletions: number, of: number) =>
-    `${deletions} of ${of} files of ${mount} are gone on the side of the ${side}. Nothing was deleted on the other side yet.`,
+  massDeletion: (mount: string, side: string, deletions: number, of: number, already: number) =>
+    `${deletions} of ${of} files of ${mount} are gone on the side of the ${side}. ` +
+    (already > 0
+      ? `${already} of them went little by little and are in the trash; the rest was not deleted on the other side yet.`
+      : "Nothing was deleted on the other side yet."),
   allowDeletion: "They may go",
   undoDeletion: "Bring them back",
   upload: "Upload files",
@@ -127,6 +141,33 @@ export const text = {
   history: "History",
   historyOf: (path: string) => `History of ${path}`,
   restore: "Restore",
+  restoreOf: (path: string) => `Restore ${path}`,
+  trash: "Trash",
+  noTrash: "Nothing was deleted or replaced in the last 30 days.",
+  mounts: "Folders that are synchronised",
+  live: "Live",
+  liveOf: (mount: string) => `Live: synchronise ${mount} within a second of a change`,
+  merge: "Merge texts",
+  mergeOf: (mount: string) => `Merge texts: changes of both sides in texts of ${mount}`,
+  watching: "Changes are seen on both sides.",
+  unseen: (side: string, sight: { reason: string; everyS?: number }) =>
+    `${side} changes are not seen: ${sight.reason}.` +
+    (sight.everyS === undefined ? "" : ` It is looked at every ${sight.everyS} s instead.`),
+  progressOf: (mount: string) => `Progress of ${mount}`,
+  looking: "Looking for what differs…",
+  movedSoFar: (done: number, all: number, bytes: number, expected: number, perSecond: number) =>
+    `${done} of ${all} files, ${readable(bytes)} of ${readable(expected)}, ${readable(perSecond)}/s`,
+  inFlight: (path: string, bytes: number, size: number) =>
+    `${path} (${readable(bytes)} of ${readable(size)})`,
+  lastRun: (cause: string, at: Date, tookMs: number) =>
+    `Synchronised ${{ start: "at the start", stop: "at the stop", asked: "when asked", live: "live" }[cause] ?? cause}, ` +
+    `${at.toLocaleString()}, in ${(tookMs / 1000).toFixed(1)} s`,
+  brokeOff: (why: string) => `It broke off: ${why}`,
+  moved: (it: Moved) =>
+    `${it.to_server} changes to the server (${readable(it.bytes_received)}), ` +
+    `${it.to_studio} to the studio (${readable(it.bytes_sent)}), ${it.conflicts} conflicts, ${it.merged} merged.`,
+  totals: (runs: number, failed: number, since: Date) =>
+    `${runs} synchronisations since ${since.toLocaleString()}, ${failed} of which broke off:`,
   seconds: (count: number) => `${count.toFixed(1)} s`,
   more: "Show more",
   reload: "Load again",
