@@ -21,6 +21,10 @@ pub(crate) struct BlockLister {
     block_size: u32,
     /// Of a content of one block, that no list tells.
     alone: Option<Digest>,
+    /// A shorter block was taken: nothing may come after it.
+    has_ended: bool,
+    /// Something came nevertheless.
+    is_void: bool,
     hashing: Hashing,
 }
 
@@ -63,7 +67,15 @@ impl BlockLister {
     pub(crate) fn new(size: u64) -> Option<Self> {
         let block_size = block_size(size)?;
         let hashing = Hashing::new(block_size, size >= LARGE_BYTES);
-        Some(Self { window: Vec::new(), taken: 0, block_size, alone: None, hashing })
+        Some(Self {
+            window: Vec::new(),
+            taken: 0,
+            block_size,
+            alone: None,
+            has_ended: false,
+            is_void: false,
+            hashing,
+        })
     }
 
     /// Whether a list of a content of this size may be kept in memory.
@@ -73,6 +85,11 @@ impl BlockLister {
 
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
         self.taken += bytes.len() as u64;
+        if self.has_ended {
+            // What was the end of a basis is not the end of this: the hashes of what follows would be of no tree.
+            self.is_void |= !bytes.is_empty();
+            return;
+        }
         while !bytes.is_empty() {
             let room = WINDOW_BYTES - self.window.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -104,12 +121,17 @@ impl BlockLister {
         let bytes = if is_rest { length } else { count * size };
         self.hashing.give(Job::Same(other.clone(), count));
         self.taken += bytes;
+        self.has_ended = !bytes.is_multiple_of(size);
         bytes
     }
 
-    /// The list, and the digest; it is `None` where a content of one block was not looked at.
+    /// The list, and the digest; it is `None` where a content of one block was not looked at, or where it was taken wrongly.
     pub(crate) fn finish(mut self) -> (BlockList, Option<Digest>) {
         self.flush();
+        if self.is_void {
+            drop(self.hashing.finish());
+            return (BlockList::new(self.block_size), None);
+        }
         let (list, taken, alone) = (self.hashing.finish(), self.taken, self.alone);
         let digest = match list.digest() {
             None if taken == 0 => Some(Digest::of(b"")),
@@ -235,5 +257,17 @@ mod tests {
             assert_eq!(lister.push_same(&before, rest), rest);
             assert_eq!(lister.finish(), list(&new, size as u64));
         }
+    }
+
+    #[test]
+    fn what_follows_an_end_is_no_content() {
+        let old = noise((9 << 20) + 12_345);
+        let size = old.len() as u64;
+        let before = Arc::new(list(&old, size).0);
+        let mut lister = BlockLister::new(size).unwrap();
+        assert_eq!(lister.push_same(&before, size), size);
+        lister.push(b"more");
+        assert_eq!(lister.push_same(&before, 4), 0);
+        assert_eq!(lister.finish().1, None);
     }
 }
