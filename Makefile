@@ -10,7 +10,7 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Programs that suites need beside Rust: package and a command of it.
 NEEDED := nginx-light:nginx git:git musl-tools:musl-gcc chromium:chromium docker-registry:docker-registry skopeo:skopeo busybox-static:busybox buildah:buildah debootstrap:debootstrap
 
-.PHONY: test-cluster test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long bench bench-sync bench-growth bench-images test-images test-ide lint fmt deny
+.PHONY: test-cluster test-kube bench-kube cluster cluster-down up setup build agent web web-test test test-browser test-long fuzz bench bench-sync bench-growth bench-images test-images test-ide lint fmt deny
 
 # Builds everything and serves an instance with a sample; prints one URL.
 up: web build
@@ -115,7 +115,7 @@ bench: web build
 	python3 tests/bench/bench.py "$(CARGO_TARGET_DIR)/release/atelier" "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
 	    "$(CARGO_TARGET_DIR)/release/examples/proxy_bench" target/bench/main.json
 
-# Synchronisation beside rsync and unison, on a local network and on a slow link; as root. JSON below target/bench. `SYNC_BENCH`
+# Synchronisation beside rsync, unison and syncthing, on a local network and on a slow link; as root. JSON below target/bench. `SYNC_BENCH`
 # passes options, such as `--links lan --rounds 1`.
 bench-sync: agent
 	cargo build --release --locked -p control --bin atelier
@@ -137,6 +137,10 @@ bench-images: agent
 test-images: setup
 	cargo test --locked -p control --lib builder::
 	cargo test --locked -p control --test images
+
+# Falsified input of each kind for ATELIER_FUZZ_MINUTES (10); what fails once is named, to be kept in sync/tests/fuzz/kept.txt.
+fuzz:
+	ATELIER_LONG=1 cargo test --release --locked -p sync --test fuzz -- --nocapture --test-threads=2
 
 # Everything that takes long by nature, in full: thousands of random histories, hundreds of kills, a million files, a file of
 # 5 GiB, and falsified input of each kind for ATELIER_FUZZ_MINUTES (10).

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Synchronisation beside other tools, on one machine in one run: `main.py ATELIER AGENT OUT [--links lan,wan] [--rounds N] [--small]`.
+"""Synchronisation beside other tools, on one machine in one run: `main.py ATELIER AGENT OUT [--links lan,wan] [--rounds N] [--tools NAME,…]`.
 
 Needs root: network namespaces, and a loop device with a journaled ext4 for the trees. Bytes are the interfaces' own counters, CPU is
 that of both sides. Each tool's result is compared with `rsync -rlnic --delete` before it counts.
+
+Each tool begins anew in each round, and who begins is another in each: whoever comes first may pay for what all use. Memory that a
+virtual machine gave back to its host costs several times as much to use again, so it is used once before each case, for every tool.
 """
 
 import argparse
@@ -10,6 +13,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,17 +42,30 @@ def mounted(work, size_gib):
     return tree, memory
 
 
+def touch_memory(folder, mib=2048):
+    """Takes so much memory from the host, and gives it back to the kernel alone."""
+    piece = b"\1" * (1 << 20)
+    file = folder / "touched"
+    with open(file, "wb", buffering=0) as touched:
+        for _ in range(mib):
+            touched.write(piece)
+    file.unlink()
+
+
 def same(one, other):
-    answer = subprocess.run(["rsync", "-rlnic", "--delete", f"{one}/", f"{other}/"], check=True, capture_output=True, text=True)
+    # What a tool keeps there for itself is no part of what is synchronised.
+    answer = subprocess.run(["rsync", "-rlnic", "--delete", "--exclude=/.stfolder", f"{one}/", f"{other}/"], check=True,
+                            capture_output=True, text=True)
     return [line for line in answer.stdout.splitlines() if not line.startswith(".d")]
 
 
 class Bench:
-    def __init__(self, link, network, rows):
-        self.link, self.network, self.rows = link, network, rows
+    def __init__(self, link, network, rows, memory):
+        self.link, self.network, self.rows, self.memory = link, network, rows, memory
 
     def measure(self, tool, case, act):
         os.sync()
+        touch_memory(self.memory)
         before, bytes_before = self.cpu(tool), self.network.counters()
         began = time.perf_counter()
         act()
@@ -67,28 +84,27 @@ class Bench:
     def cpu(tool):
         return ours.cpu_s(tool.pids()) + getattr(tool, "spent", 0.0)
 
-    def small(self, tool, tree, seed, rounds):
+    def small(self, tool, tree, seed, number):
         subprocess.run(["cp", "-a", f"{seed}/.", tool.server_root], check=True)
         self.measure(tool, "a", tool.first)
         tool.again()
         time.sleep(0.1)
-        for number in range(rounds):
-            if hasattr(tool, "look_everywhere"):
-                tool.look_everywhere(number)
-            self.measure(tool, "b", tool.again)
-            if hasattr(tool, "look_everywhere"):
-                tool.again()
-                tool.again()
-                self.measure(tool, "b-watched", tool.again)
-            tree.edit(tool.studio_root, number)
-            self.measure(tool, "e", tool.again)
-            tree.rename(tool.studio_root, number)
-            self.measure(tool, "f", tool.again)
-            with tempfile.TemporaryDirectory(dir=tool.folder) as aside:
-                tree.delete(tool.studio_root, pathlib.Path(aside))
-                self.measure(tool, "g-delete", tool.again)
-                tree.recreate(tool.studio_root, pathlib.Path(aside))
-                self.measure(tool, "g-recreate", tool.again)
+        if hasattr(tool, "look_everywhere"):
+            tool.look_everywhere(number)
+        self.measure(tool, "b", tool.again)
+        if hasattr(tool, "look_everywhere"):
+            tool.again()
+            tool.again()
+            self.measure(tool, "b-watched", tool.again)
+        tree.edit(tool.studio_root, number)
+        self.measure(tool, "e", tool.again)
+        tree.rename(tool.studio_root, number)
+        self.measure(tool, "f", tool.again)
+        with tempfile.TemporaryDirectory(dir=tool.folder) as aside:
+            tree.delete(tool.studio_root, pathlib.Path(aside))
+            self.measure(tool, "g-delete", tool.again)
+            tree.recreate(tool.studio_root, pathlib.Path(aside))
+            self.measure(tool, "g-recreate", tool.again)
 
     def live(self, tool, seed):
         """From a save to the other side's having it, a hundred times each way; nobody asks for anything."""
@@ -114,15 +130,14 @@ class Bench:
         self.rows.append(row)
         print(f"  live       {tool.name:30} {row['wall_s']:8.3f} s from a save to the other side (p50), worst {waits[-1]:.3f} s", flush=True)
 
-    def big(self, tool, tree, rounds):
+    def big(self, tool, tree, number):
         tree.make_big(tool.studio_root)
         tool.again()
         time.sleep(0.1)
-        for number in range(rounds):
-            tree.change_a_byte(tool.studio_root, number)
-            self.measure(tool, "c", tool.again)
-            tree.insert_in_front(tool.studio_root, number)
-            self.measure(tool, "d", tool.again)
+        tree.change_a_byte(tool.studio_root, number)
+        self.measure(tool, "c", tool.again)
+        tree.insert_in_front(tool.studio_root, number)
+        self.measure(tool, "d", tool.again)
 
 
 def best(rows, link, case, tool):
@@ -150,7 +165,7 @@ def table(rows):
         live = best(rows, link, "live", "atelier")
         if live:
             print(f"| {link} | live | {live['wall_s']:.3f} | – | – | p50 ≤ 0.1 s |")
-    peaks = {tool: max(row["rss_mib"] for row in rows if row["tool"] == tool) for tool in ["atelier", *others]}
+    peaks = {tool: max(row["rss_mib"] for row in rows if row["tool"] == tool) for tool in sorted({row["tool"] for row in rows})}
     print("\nlargest process:", ", ".join(f"{tool} {peak:.0f} MiB" for tool, peak in peaks.items()))
 
 
@@ -161,12 +176,15 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--links", default="lan,wan")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tools", default="atelier,rsync,unison,syncthing")
     parser.add_argument("--files", type=int, default=trees.FILES)
     parser.add_argument("--big-mib", type=int, default=1024)
     options = parser.parse_args()
     if os.geteuid():
         sys.exit("bench: network namespaces and loop devices need root")
     net.remains()
+    # Who ends it wants what it mounted to be gone, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended"))
     tree = trees.Tree(options.files, options.big_mib << 20)
     rows = []
     work = pathlib.Path(tempfile.mkdtemp(prefix="atelier-bench-"))
@@ -177,32 +195,40 @@ def main():
         for link in options.links.split(","):
             rounds = options.rounds if link == "lan" else 1
             network = net.Net(link)
-            bench = Bench(link, network, rows)
+            bench = Bench(link, network, rows, memory)
             print(f"{link}:", flush=True)
+            # With how often each takes part: some take minutes for what others do in seconds.
             tools = [
-                lambda folder: ours.Atelier((options.atelier, options.agent), network, folder),
-                lambda folder: peers.Rsync(network, folder, ["--no-inc-recursive"]),
-                lambda folder: peers.Rsync(network, folder, ["-z"]),
+                ("atelier", lambda folder: ours.Atelier((options.atelier, options.agent), network, folder), rounds),
+                ("rsync", lambda folder: peers.Rsync(network, folder, ["--no-inc-recursive"]), rounds),
+                ("rsync", lambda folder: peers.Rsync(network, folder, ["--no-inc-recursive", "-z"]), rounds),
+                ("rsync", lambda folder: peers.Rsync(network, folder), rounds),
+                ("rsync", lambda folder: peers.Rsync(network, folder, ["-z"]), rounds),
+                ("unison", lambda folder: peers.Unison(network, folder), 1),
+                ("syncthing", lambda folder: peers.Syncthing(network, folder), 1),
             ]
-            if shutil.which("unison"):
-                tools.append(lambda folder: peers.Unison(network, folder))
-            for number, make in enumerate(tools):
-                for place, cases in ((disk, "small"), (memory, "big")):
-                    folder = place / f"{link}{number}"
-                    folder.mkdir()
-                    tool = make(folder)
-                    if cases == "small":
-                        bench.small(tool, tree, seed, rounds)
-                    else:
-                        bench.big(tool, tree, rounds)
-                    tool.close()
-                    shutil.rmtree(folder, ignore_errors=True)
-            folder = disk / f"{link}-live"
-            folder.mkdir()
-            tool = ours.Atelier((options.atelier, options.agent), network, folder, live=True)
-            bench.live(tool, seed)
-            tool.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            wanted = options.tools.split(",")
+            tools = [tool for tool in tools if tool[0] in wanted and (tool[0] == "atelier" or shutil.which(tool[0]))]
+            for number in range(rounds):
+                turn = number % len(tools)
+                for at, (_, make, rounds_of_it) in enumerate([*tools[turn:], *tools[:turn]]):
+                    if number >= rounds_of_it:
+                        continue
+                    cases = ((disk, lambda tool: bench.small(tool, tree, seed, number)), (memory, lambda tool: bench.big(tool, tree, number)))
+                    for place, case in cases:
+                        folder = place / f"{link}{number}-{at}"
+                        folder.mkdir()
+                        tool = make(folder)
+                        case(tool)
+                        tool.close()
+                        shutil.rmtree(folder, ignore_errors=True)
+            if "atelier" in wanted:
+                folder = disk / f"{link}-live"
+                folder.mkdir()
+                tool = ours.Atelier((options.atelier, options.agent), network, folder, live=True)
+                bench.live(tool, seed)
+                tool.close()
+                shutil.rmtree(folder, ignore_errors=True)
             network.close()
     finally:
         for place in (disk, memory):

@@ -136,6 +136,19 @@ def environment(pid):
         return ""
 
 
+def family(pids):
+    """With all that they started."""
+    found = list(pids)
+    for pid in found:
+        # Each thread has its own.
+        for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                found += children.read_text().split()
+            except OSError:
+                continue
+    return found
+
+
 def cpu_s(pids):
     total = 0
     for pid in pids:
@@ -155,5 +168,7 @@ def peak_mib(pids):
             text = pathlib.Path(f"/proc/{pid}/status").read_text()
         except OSError:
             continue
-        peaks.append(int(re.search(r"VmHWM:\s+(\d+)", text)[1]) / 1024)
+        # One that has ended, and is not waited for yet, has none.
+        if found := re.search(r"VmHWM:\s+(\d+)", text):
+            peaks.append(int(found[1]) / 1024)
     return max(peaks)
