@@ -4,6 +4,7 @@
 
 mod architecture;
 mod imports;
+mod reliability;
 mod sizes;
 mod words;
 
