@@ -76,6 +76,15 @@ pub(crate) enum Act {
         studio: bool,
         effects: u64,
     },
+    /// After so many effects the power is gone, and with it what was not brought onto the disk.
+    Power {
+        studio: bool,
+        effects: u64,
+    },
+    /// Both sides look only where something changed from now on, or at everything.
+    Watch {
+        on: bool,
+    },
     /// A user does something before that effect.
     During {
         studio: bool,
@@ -141,6 +150,8 @@ pub(crate) fn act() -> impl Strategy<Value = Act> {
         1 => (0u8..4).prop_map(|choice| Act::Resolve { choice }),
         3 => (side(), 0u64..60).prop_map(|(studio, effects)| Act::Crash { studio, effects }),
         1 => (side(), 0u64..30).prop_map(|(studio, effects)| Act::Full { studio, effects }),
+        2 => (side(), 0u64..60).prop_map(|(studio, effects)| Act::Power { studio, effects }),
+        1 => any::<bool>().prop_map(|on| Act::Watch { on }),
         3 => (side(), 0u64..50, deed())
             .prop_map(|(studio, effects, deed)| Act::During { studio, effects, deed }),
         2 => (side(), 0u64..4, 0u16..40)

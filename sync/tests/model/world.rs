@@ -18,7 +18,7 @@ use std::{
 
 use sync::{
     Clock, Direction, Fault, FaultyFileSystem, FileSystem, Keep, OnConflict, OnMassDeletion,
-    RealFileSystem, Request, Resolution,
+    RealFileSystem, Request, Resolution, Watch,
 };
 
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     common::{
         Mishap, Pair, Thing,
         interpose::{Effect, Instead, Interpose},
+        power::PowerLoss,
         tree,
     },
     user::{carry_out, content, write_in},
@@ -148,6 +149,10 @@ impl World {
                 let fs = FaultyFileSystem::new(Fault::DiskFull, *effects);
                 self.with_file_system(*studio, Arc::new(fs), &when);
             }
+            Act::Power { studio, effects } => {
+                self.with_file_system(*studio, Arc::new(PowerLoss::after(*effects)), &when);
+            }
+            Act::Watch { on } => self.watch(*on),
             Act::During { studio, effects, deed } => self.during(*studio, *effects, deed, &when),
             Act::Aim { studio, nth, content } => self.aim(*studio, *nth, *content, &when),
             Act::Message { studio, number, trouble } => {
@@ -188,8 +193,15 @@ impl World {
                 fs::remove_dir_all(self.pair.studio("")).unwrap();
                 fs::remove_dir_all(self.pair.folder.path().join("studio.state")).ok();
                 fs::create_dir_all(self.pair.studio("")).unwrap();
+                // A new agent.
+                self.watch(self.pair.studio_watch.is_some());
             }
         }
+    }
+
+    fn watch(&mut self, on: bool) {
+        let watch = || on.then(|| Arc::new(Watch::new(|| {})));
+        (self.pair.server_watch, self.pair.studio_watch) = (watch(), watch());
     }
 
     fn resolve(&mut self, choice: u8, when: &str) {
