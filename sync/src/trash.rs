@@ -46,6 +46,9 @@ pub struct Note {
     /// Of its content, in hexadecimal, where it was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Of the files in a folder that went as a whole, where their contents were known: path in it in Base64, and digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<(String, String)>,
 }
 
 /// A thing in the trash.
@@ -53,6 +56,8 @@ pub struct Note {
 pub(crate) struct Thing {
     folder: Vec<u8>,
     name: String,
+    /// Of a file in a thing that is a folder.
+    within: Option<RelPath>,
 }
 
 pub(crate) fn random_name() -> io::Result<String> {
@@ -75,7 +80,18 @@ impl Note {
             deleted_at_s: i64::try_from(now_s).unwrap_or(i64::MAX),
             reason: reason.to_owned(),
             digest: digest.map(|digest| digest.to_string()),
+            within: Vec::new(),
         }
+    }
+
+    /// Of a folder: what is in it.
+    pub(crate) fn with_contents<'p>(
+        self,
+        contents: impl Iterator<Item = (&'p [u8], Digest)>,
+    ) -> Self {
+        let within =
+            contents.map(|(path, digest)| (BASE64.encode(path), digest.to_string())).collect();
+        Self { within, ..self }
     }
 }
 
@@ -126,10 +142,16 @@ pub(crate) fn search(
             Err(error) => return Err(error),
         };
         for note in read_notes(inner.as_fd())? {
-            let digest = note.digest.as_deref().and_then(Digest::from_hex);
-            if let Some(digest) = digest.filter(|digest| wanted.contains(digest)) {
-                let thing = Thing { folder: folder.clone(), name: note.thing };
-                found.entry(digest).or_insert(thing);
+            let whole = note.digest.as_deref().and_then(Digest::from_hex).map(|it| (it, None));
+            let within = note.within.iter().filter_map(|(path, digest)| {
+                let path = BASE64.decode(path.as_bytes()).ok()?;
+                Some((Digest::from_hex(digest)?, Some(RelPath::try_from(path.as_slice()).ok()?)))
+            });
+            for (digest, within) in whole.into_iter().chain(within) {
+                if wanted.contains(&digest) {
+                    let (folder, name) = (folder.clone(), note.thing.clone());
+                    found.entry(digest).or_insert(Thing { folder, name, within });
+                }
             }
         }
     }
@@ -139,7 +161,13 @@ pub(crate) fn search(
 impl Thing {
     /// The file, if it still is one.
     pub(crate) fn open(&self, trash: BorrowedFd<'_>) -> io::Result<File> {
-        open_in(open_folder_in(trash, &self.folder)?.as_fd(), self.name.as_bytes())
+        let folder = open_folder_in(trash, &self.folder)?;
+        match &self.within {
+            None => open_in(folder.as_fd(), self.name.as_bytes()),
+            Some(path) => {
+                Root::of(open_folder_in(folder.as_fd(), self.name.as_bytes())?).file(path)
+            }
+        }
     }
 }
 
@@ -173,7 +201,11 @@ pub(crate) fn expire_in(
 }
 
 /// A thing with all that is in it. Depth is bounded by the longest path.
-fn remove_all(folder: BorrowedFd<'_>, name: &[u8], fs: &dyn FileSystem) -> io::Result<()> {
+pub(crate) fn remove_all(
+    folder: BorrowedFd<'_>,
+    name: &[u8],
+    fs: &dyn FileSystem,
+) -> io::Result<()> {
     match look_in(folder, name)?.map(|found| found.what) {
         None => Ok(()),
         Some(What::Folder) => {

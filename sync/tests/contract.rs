@@ -123,8 +123,8 @@ fn what_is_made_again_comes_out_of_the_trash() {
     let trash = pair.folder.path().join("zone.trash");
     let batch = fs::read_dir(&trash).unwrap().next().unwrap().unwrap().path();
     let things = fs::read_dir(batch).unwrap().map(|thing| thing.unwrap().path());
-    let thing = things.filter(|thing| thing.file_name().unwrap() != "notes").min().unwrap();
-    write(&thing, "spoilt");
+    let folder = things.filter(|thing| thing.file_name().unwrap() != "notes").min().unwrap();
+    write(folder.join("0"), "spoilt");
     make();
     let outcome = pair.sync();
     assert!(outcome.stats.bytes_received < 350_000, "{}", outcome.stats.bytes_received);

@@ -90,7 +90,7 @@ pub(super) struct RestoreArgs {
     place: Place,
     #[arg(long, required_unless_present = "trash", conflicts_with = "trash")]
     commit: Option<String>,
-    /// Id of an item of the trash.
+    /// Id of an item of the trash; of a folder's, `ID~~PATH` is what lies at a path in it.
     #[arg(long, value_name = "ID")]
     trash: Option<String>,
 }

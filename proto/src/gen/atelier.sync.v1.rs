@@ -175,7 +175,8 @@ pub mod step {
         /// There is no content; the reason is for people.
         #[prost(string, tag = "8")]
         Failed(::prost::alloc::string::String),
-        /// Server → studio: make what came durable and visible, and answer with Results.
+        /// Server → studio: make what came visible, and answer with Results. If true, it and all before is durable before it is
+        /// told of; else that may be later, and so may the Results: at the next commit.
         #[prost(bool, tag = "9")]
         Commit(bool),
         /// As `end`, where the entry is the one that was listed or announced.

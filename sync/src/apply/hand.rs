@@ -45,6 +45,10 @@ pub(super) struct Hand<'a> {
     pub displaced: Vec<RelPath>,
     /// With its place in the batch, and whether its folder may have changed.
     pub ended: Vec<(usize, RelPath, Ended, bool)>,
+    /// What could not be done as a whole.
+    pub torn: Vec<Task>,
+    /// In the staging folder, of folders that got no name.
+    pub remains: Vec<RelPath>,
 }
 
 /// What lies in the staging folder and waits for its name.
@@ -110,12 +114,15 @@ impl<'a> Hand<'a> {
             known: Vec::new(),
             displaced: Vec::new(),
             ended: Vec::new(),
+            torn: Vec::new(),
+            remains: Vec::new(),
         }
     }
 
     pub(super) fn work(&mut self, tasks: Vec<Task>) -> Result<(), Error> {
         for task in tasks {
             self.side.context.cancel.check()?;
+            let Some(task) = self.whole(task) else { continue };
             let (at, path) = (task.at, task.path.clone());
             let is_failed = matches!(task.ready, Ready::Failed(_));
             let ended = self.carry_out(task)?;
@@ -124,6 +131,69 @@ impl<'a> Hand<'a> {
         }
         self.folder = None;
         Ok(())
+    }
+
+    /// Does what stands for many operations at once; answers what is one.
+    fn whole(&mut self, mut task: Task) -> Option<Task> {
+        let (within, done) = match std::mem::replace(&mut task.ready, Ready::Coming) {
+            Ready::DeleteTree(tree) => {
+                task.ready = Ready::Delete;
+                let done = match (self.batch, task.thing.take()) {
+                    (Ok(Some(batch)), Some(thing)) => {
+                        tree.gone.take(self.side, batch.folder.as_fd(), &thing)
+                    }
+                    _ => Ok(false),
+                };
+                (tree.tasks, done)
+            }
+            Ready::PutTree(tree) => {
+                let done = self.place_tree(&task.path, &tree.folder.at);
+                if !done {
+                    self.remains.push(tree.folder.at.clone());
+                }
+                task.ready = Ready::NewFolder(tree.folder);
+                (tree.tasks, Ok(done))
+            }
+            ready => return Some(Task { ready, ..task }),
+        };
+        match done {
+            // Folders before what is in them, or behind it.
+            Ok(false) if task.ready.is_delete() => {
+                self.torn.extend(within.into_iter().chain([task]));
+            }
+            Ok(false) => self.torn.extend([task].into_iter().chain(within)),
+            Ok(true) => within.into_iter().chain([task]).for_each(|task| self.done_within(task)),
+            Err(error) => {
+                for Task { at, path, .. } in within.into_iter().chain([task]) {
+                    self.ended.push((at, path, skip(&error), false));
+                }
+            }
+        }
+        None
+    }
+
+    /// Gives a folder of the staging folder its name.
+    fn place_tree(&mut self, path: &RelPath, at: &RelPath) -> bool {
+        let (parent, name) = path.split();
+        let Ok(folder) = self.folder(parent.as_ref()) else { return false };
+        let (fs, stage) = (self.side.fs(), self.side.stage());
+        let done = fs.rename_new(stage, at.as_bytes(), folder.as_fd(), name).is_ok();
+        self.folder = Some((parent, folder));
+        done
+    }
+
+    /// Was done with its folder, whose rename changes no stamp of what is in it.
+    fn done_within(&mut self, task: Task) {
+        let Task { at, path, ready, .. } = task;
+        match ready {
+            Ready::NewFolder(folder) => self.note(&path, Some(folder.found), Some(Entry::Folder)),
+            Ready::PutFile(Staged { stamp, entry, .. }) => {
+                let found = Found { what: What::File, stamp, is_linked: false };
+                self.note(&path, Some(found), Some(entry));
+            }
+            _ => self.note(&path, None, None),
+        }
+        self.ended.push((at, path, Ended::Done, true));
     }
 
     /// The folder that a path is in, opened once for many.
@@ -144,12 +214,12 @@ impl<'a> Hand<'a> {
         let folder = match self.folder(parent.as_ref()) {
             Ok(folder) => folder,
             Err(error) => {
-                if let Ready::PutFile(staged) = &ready {
+                if let Ready::PutFile(staged @ Staged { within: None, .. }) = &ready {
                     self.unstage(staged.shelf, &staged.name)?;
                 }
                 let gone = is_absent(&error);
                 return Ok(match (gone, &ready) {
-                    (true, Ready::Delete) => Ended::Done,
+                    (true, ready) if ready.is_delete() => Ended::Done,
                     (true, _) => Ended::Skipped("the folder it belongs in is not there".to_owned()),
                     (false, _) => skip(&error),
                 });
@@ -158,7 +228,7 @@ impl<'a> Hand<'a> {
         let thing = thing.as_deref();
         let spot = Spot { path: &path, folder: folder.as_fd(), name, expected, thing };
         let done = match ready {
-            Ready::MakeFolder => self.make_folder(&spot),
+            Ready::MakeFolder | Ready::NewFolder(_) => self.make_folder(&spot),
             Ready::Delete => self.delete(&spot),
             Ready::SetExecutable(executable) => {
                 let entry = self.side.saw(&path)?.map(|seen| seen.entry);
@@ -168,7 +238,8 @@ impl<'a> Hand<'a> {
             Ready::PutLink(target) => Ok(self.put_link(&spot, target)?),
             Ready::MoveFolder(from) => self.move_folder(&spot, &from),
             Ready::Failed(ended) => Ok(ended),
-            Ready::Coming => Ok(Ended::Changed),
+            // Trees are dealt with before.
+            Ready::Coming | Ready::DeleteTree(_) | Ready::PutTree(_) => Ok(Ended::Changed),
         };
         self.folder = Some((parent, folder));
         Ok(done.unwrap_or_else(|error| skip(&error)))
@@ -258,8 +329,18 @@ impl<'a> Hand<'a> {
     }
 
     fn put_file(&mut self, spot: &Spot<'_>, staged: Staged) -> Result<Ended, Error> {
-        let Staged { shelf, name, entry, blocks, file, stamp } = staged;
+        let Staged { mut shelf, name, within, entry, blocks, file, stamp } = staged;
         drop(file);
+        if let Some(folder) = within {
+            let stage = self.side.stage();
+            let moved = self.side.place.staged(Some(&folder)).and_then(|folder| {
+                self.side.fs().rename_new(folder.as_fd(), spot.name, stage, name.as_bytes())
+            });
+            if let Err(error) = moved {
+                return Ok(skip(&error));
+            }
+            shelf = 0;
+        }
         let digest = entry.digest();
         let ended = self.put(spot, &Waiting { shelf, name: &name, entry, stamp })?;
         if let (Ended::Done, Some(blocks), Some(digest)) = (&ended, &blocks, digest) {

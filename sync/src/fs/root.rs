@@ -81,6 +81,10 @@ impl Root {
         Ok(Self { fd: sys::open(path, flags, Mode::empty())? })
     }
 
+    pub(crate) const fn of(folder: OwnedFd) -> Self {
+        Self { fd: folder }
+    }
+
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

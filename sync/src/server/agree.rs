@@ -20,7 +20,7 @@ impl Run<'_> {
     pub(super) fn agree(
         &mut self,
         plan: Plan,
-        applier: &mut Applier<'_>,
+        applier: &mut Applier<'_, '_>,
         pipe: &mut Pipe<'_>,
     ) -> Result<(), Error> {
         let mut agreement = plan.agreed;

@@ -224,8 +224,19 @@ impl Run<'_> {
             self.keep_shadow(pipe)?;
             return pipe.send(Body::Done(pb::Done {}));
         }
-        let mut applier = Applier::new(self.here, &self.side.studio_label);
-        self.pull(&mut applier, &plan.server, pipe)?;
+        std::thread::scope(|scope| {
+            let mut applier = Applier::new(scope, self.here, &self.side.studio_label);
+            self.do_both(plan, &mut applier, pipe)
+        })
+    }
+
+    fn do_both(
+        &mut self,
+        mut plan: Plan,
+        applier: &mut Applier<'_, '_>,
+        pipe: &mut Pipe<'_>,
+    ) -> Result<(), Error> {
+        self.pull(applier, &plan.server, pipe)?;
         let copies = std::mem::take(&mut plan.copies);
         let (safe, unsafe_yet): (Vec<Operation>, Vec<Operation>) =
             std::mem::take(&mut plan.studio).into_iter().partition(|operation| {
@@ -236,13 +247,13 @@ impl Run<'_> {
             let reason = "the copy of the studio's version could not be made".to_owned();
             self.ended(Which::Studio, &operation, Ended::Skipped(reason));
         }
-        self.spell_out_stuck(&mut plan, &mut applier, pipe)?;
+        self.spell_out_stuck(&mut plan, applier, pipe)?;
         // They may be many, and nobody asks for them any more.
         drop((std::mem::take(&mut plan.server), safe));
         for tree in [&mut self.base, &mut self.server, &mut self.studio] {
             *tree = Tree::new();
         }
-        self.agree(plan, &mut applier, pipe)?;
+        self.agree(plan, applier, pipe)?;
         for path in applier.displaced() {
             self.outcome.kept_both.push(path.clone());
         }

@@ -202,7 +202,7 @@ impl Run<'_> {
     pub(super) fn spell_out_stuck(
         &mut self,
         plan: &mut Plan,
-        applier: &mut Applier<'_>,
+        applier: &mut Applier<'_, '_>,
         pipe: &mut Pipe<'_>,
     ) -> Result<(), Error> {
         let stuck = std::mem::take(&mut self.stuck);

@@ -1,6 +1,6 @@
 //! Studio → server: contents are asked for ahead, so that the network does not wait for the disk nor the other way round.
 
-use std::{fs::File, io};
+use std::{collections::VecDeque, fs::File, io};
 
 use proto::sync::v1::{self as pb, message::Body};
 
@@ -84,7 +84,7 @@ impl Copy {
 impl Run<'_> {
     pub(super) fn pull(
         &mut self,
-        applier: &mut Applier<'_>,
+        applier: &mut Applier<'_, '_>,
         operations: &[Operation],
         pipe: &mut Pipe<'_>,
     ) -> Result<(), Error> {
@@ -104,6 +104,7 @@ impl Run<'_> {
         let mut begun = 0;
         // Contents that have to come once more, whole.
         let mut again: Vec<&Operation> = Vec::new();
+        let mut batches: VecDeque<&[Operation]> = VecDeque::new();
         let (here, mut at) = (self.here, 0);
         threads::ahead(
             operations,
@@ -173,14 +174,18 @@ impl Run<'_> {
                     applier.add(operation.path.clone(), ready);
                 }
                 if applier.is_full() || at + 1 == operations.len() {
-                    let batch = operations.get(begun..=at).unwrap_or_default();
-                    for (operation, ended) in batch.iter().zip(applier.commit()?) {
-                        let comes_again = again.iter().any(|again| std::ptr::eq(*again, operation));
-                        if !comes_again {
-                            self.ended(Which::Server, operation, ended);
-                        }
-                    }
+                    batches.push_back(operations.get(begun..=at).unwrap_or_default());
                     begun = at + 1;
+                    let (before, last) = if begun == operations.len() {
+                        let (before, last) = applier.finish()?;
+                        (before, Some(last))
+                    } else {
+                        (applier.commit()?, None)
+                    };
+                    for ended in before.into_iter().chain(last) {
+                        let batch = batches.pop_front().unwrap_or_default();
+                        self.batch_ended(batch, ended, &again);
+                    }
                 }
                 at += 1;
                 Ok::<(), Error>(())
@@ -192,10 +197,19 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What comes again has not ended.
+    fn batch_ended(&mut self, batch: &[Operation], ended: Vec<Ended>, again: &[&Operation]) {
+        for (operation, ended) in batch.iter().zip(ended) {
+            if !again.iter().any(|again| std::ptr::eq(*again, operation)) {
+                self.ended(Which::Server, operation, ended);
+            }
+        }
+    }
+
     /// Without any help of what is here.
     fn pull_whole(
         &mut self,
-        applier: &mut Applier<'_>,
+        applier: &mut Applier<'_, '_>,
         operation: &Operation,
         pipe: &mut Pipe<'_>,
     ) -> Result<(), Error> {
@@ -222,7 +236,7 @@ impl Run<'_> {
                 return Err(Error::protocol("a content that is not what it was said to be"));
             }
         }
-        for ended in applier.commit()? {
+        for ended in applier.finish()?.1 {
             self.ended(Which::Server, operation, ended);
         }
         Ok(())

@@ -18,9 +18,11 @@ use crate::{
     wire::{Pipe, StepWriter, proto_local_entry},
 };
 
-/// A batch is committed when it has so many operations or bytes. One batch is on its way while the one before is written.
+/// A batch is committed when it has so many operations or bytes.
 const BATCH_OPERATIONS: usize = 8_000;
 const BATCH_BYTES: u64 = 64 << 20;
+/// Batches whose results may be on their way while the next is sent: one is being staged there, one is being carried out.
+const ON_THEIR_WAY: usize = 2;
 
 /// A small file that will be sent.
 fn read_ahead(here: &Side, operation: &Operation) -> Option<Small> {
@@ -51,11 +53,11 @@ impl Run<'_> {
                 bytes += self.send_operation(operation, small, pipe, &mut out)?;
                 let last = at + 1 == operations.len();
                 if last || at + 1 - begun >= BATCH_OPERATIONS || bytes >= BATCH_BYTES {
-                    out.push(pipe, Step::Commit(true))?;
+                    out.push(pipe, Step::Commit(last))?;
                     out.flush(pipe)?;
                     on_their_way.push_back(operations.get(begun..=at).unwrap_or_default());
                     (begun, bytes) = (at + 1, 0);
-                    while on_their_way.len() > usize::from(!last) {
+                    while on_their_way.len() > if last { 0 } else { ON_THEIR_WAY } {
                         let Some(batch) = on_their_way.pop_front() else { break };
                         self.results(batch, pipe)?;
                     }

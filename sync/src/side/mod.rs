@@ -13,7 +13,7 @@ use std::{
 };
 
 pub(crate) use moved::Spelled;
-pub(crate) use place::{Batch, Place};
+pub(crate) use place::{Batch, Place, mount};
 pub(crate) use untouched::Untouched;
 
 use crate::{

@@ -2,7 +2,7 @@
 //! step.
 //!
 //! ```text
-//! stage/<id>, stage/<n>/<id>   a new file before it has its name; after an exchange, what had that name before
+//! stage/<id>, stage/<n>/<id>   a new file or folder before it has its name; after an exchange, what had that name before
 //! trash/<time>-<id>/           notes, written before the first exchange; then the things, moved in from the stage or the root
 //! ```
 //! So whatever a crash leaves in the staging folder is either new (no note: removed) or may be something that was displaced
@@ -21,6 +21,7 @@ use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::Layout;
 use crate::{
+    RelPath,
     fs::{FileSystem, Found, Root, names, open_folder_in},
     index::RESERVED,
     trash,
@@ -33,7 +34,7 @@ const SHELF: &str = "SHELF-";
 
 /// Folders for what is not yet, and for what is no more.
 pub(crate) struct Place {
-    stage: OwnedFd,
+    stage: Root,
     /// Parts of the staging folder, one for each thread that writes.
     shelves: OnceLock<Vec<OwnedFd>>,
     trash: OwnedFd,
@@ -59,7 +60,7 @@ fn make_and_open(fs: &dyn FileSystem, folder: BorrowedFd<'_>, name: &str) -> io:
 }
 
 /// Renames work between two folders of one mount.
-fn mount(folder: BorrowedFd<'_>) -> io::Result<(u32, u32, u64)> {
+pub(crate) fn mount(folder: BorrowedFd<'_>) -> io::Result<(u32, u32, u64)> {
     let stat =
         statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)?;
     Ok((stat.stx_dev_major, stat.stx_dev_minor, stat.stx_mnt_id))
@@ -83,7 +84,7 @@ impl Place {
             }
         };
         let place = Self {
-            stage,
+            stage: Root::of(stage),
             shelves: OnceLock::new(),
             trash,
             run: trash::random_name()?,
@@ -94,7 +95,12 @@ impl Place {
     }
 
     pub(crate) fn stage(&self) -> BorrowedFd<'_> {
-        self.stage.as_fd()
+        self.stage.fd()
+    }
+
+    /// A folder in the staging folder; `None`: that itself.
+    pub(crate) fn staged(&self, at: Option<&RelPath>) -> io::Result<OwnedFd> {
+        self.stage.folder(at)
     }
 
     /// A part of the staging folder; 0 is the folder itself.
@@ -163,7 +169,7 @@ impl Place {
                     left.push((shelf, on_it));
                 }
             } else {
-                left.push((self.stage.try_clone()?, vec![name]));
+                left.push((self.staged(None)?, vec![name]));
             }
         }
         if left.is_empty() {
@@ -201,11 +207,11 @@ impl Place {
             return match fs.rename_new(folder, name, batch.as_fd(), name) {
                 // It had its thing already: this one was about to be new.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    fs.remove_file(folder, name)
+                    trash::remove_all(folder, name, fs)
                 }
                 done => done,
             };
         }
-        fs.remove_file(folder, name)
+        trash::remove_all(folder, name, fs)
     }
 }

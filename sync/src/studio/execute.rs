@@ -1,5 +1,7 @@
 //! Operations that come from the server.
 
+use std::{collections::VecDeque, thread::Scope};
+
 use proto::sync::v1::{
     self as pb, message::Body, operation::What as Do, result::Outcome, step::What as Step,
 };
@@ -23,10 +25,12 @@ const LABEL: &str = "studio";
 const MOST_WAITING: usize = 100_000;
 
 /// Carries out the server's operations.
-pub(super) struct Executor<'a> {
-    applier: Applier<'a>,
+pub(super) struct Executor<'s, 'a> {
+    applier: Applier<'s, 'a>,
     /// Of each operation that waits: what it comes to when it is done.
     waiting: Vec<Made>,
+    /// The same of batches that are being carried out.
+    at_work: VecDeque<Vec<Made>>,
     /// What both sides agree on, unless the server says otherwise: what was told, and what was done since.
     pub(super) agreed: Agreement,
     /// Likewise.
@@ -40,10 +44,15 @@ enum Made {
     Unsaid,
 }
 
-impl<'a> Executor<'a> {
-    pub(super) fn new(here: &'a Side, told: Agreement) -> Self {
-        let moved = here.seen.moved.clone();
-        Self { applier: Applier::new(here, LABEL), waiting: Vec::new(), agreed: told, moved }
+impl<'s, 'a> Executor<'s, 'a> {
+    pub(super) fn new(scope: &'s Scope<'s, 'a>, here: &'a Side, told: Agreement) -> Self {
+        Self {
+            applier: Applier::new(scope, here, LABEL),
+            waiting: Vec::new(),
+            at_work: VecDeque::new(),
+            agreed: told,
+            moved: here.seen.moved.clone(),
+        }
     }
 
     /// The server dealt with a folder, which was told as moved, path by path.
@@ -64,7 +73,7 @@ impl<'a> Executor<'a> {
         while let Some(step) = steps.next_here() {
             match step? {
                 Step::Operation(operation) => self.operation(operation, steps, pipe)?,
-                Step::Commit(_) => self.commit(pipe)?,
+                Step::Commit(is_last) => self.commit(is_last, pipe)?,
                 _ => return Err(Error::protocol("content without an operation")),
             }
         }
@@ -125,8 +134,10 @@ impl<'a> Executor<'a> {
             }
         };
         let entry = match &ready {
-            Ready::MakeFolder => Some(Some(Entry::Folder)),
-            Ready::Delete => Some(None),
+            Ready::MakeFolder | Ready::NewFolder(_) | Ready::PutTree(_) => {
+                Some(Some(Entry::Folder))
+            }
+            Ready::Delete | Ready::DeleteTree(_) => Some(None),
             Ready::PutFile(staged) => Some(Some(staged.entry.clone())),
             Ready::PutLink(target) => Some(Some(Entry::Link { target: target.clone() })),
             Ready::Coming => small.as_ref().map(|job| Some(job.entry.clone())),
@@ -147,9 +158,21 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    fn commit(&mut self, pipe: &mut Pipe<'_>) -> Result<(), Error> {
-        let mut results = Vec::with_capacity(self.waiting.len());
-        for (ended, made) in self.applier.commit()?.into_iter().zip(self.waiting.drain(..)) {
+    /// Batches are told of in their order. After the last one everything is durable before it is.
+    fn commit(&mut self, is_last: bool, pipe: &mut Pipe<'_>) -> Result<(), Error> {
+        self.at_work.push_back(std::mem::take(&mut self.waiting));
+        if !is_last {
+            let before = self.applier.commit()?;
+            return before.map_or(Ok(()), |ended| self.tell(ended, pipe));
+        }
+        let (before, last) = self.applier.finish()?;
+        before.into_iter().chain([last]).try_for_each(|ended| self.tell(ended, pipe))
+    }
+
+    fn tell(&mut self, batch: Vec<Ended>, pipe: &mut Pipe<'_>) -> Result<(), Error> {
+        let mut results = Vec::with_capacity(batch.len());
+        let made = self.at_work.pop_front().unwrap_or_default();
+        for (ended, made) in batch.into_iter().zip(made) {
             match made {
                 _ if ended != Ended::Done => {}
                 Made::Entry(path, entry) => drop(self.agreed.insert(path, entry)),
@@ -164,6 +187,7 @@ impl<'a> Executor<'a> {
 
     /// The server has recorded what both sides have now.
     pub(super) fn agree(&mut self, begin_anew: bool) -> Result<(), Error> {
+        self.applier.settle()?;
         let mut updates = self.applier.known()?;
         let moved: Vec<Move> = std::mem::take(&mut self.moved).iter().collect();
         for (path, entry) in std::mem::take(&mut self.agreed) {
@@ -174,6 +198,7 @@ impl<'a> Executor<'a> {
     }
 
     pub(super) fn end(mut self) -> Result<(), Error> {
+        self.applier.settle()?;
         let updates = self.applier.known()?;
         let here = self.applier.side();
         here.state.learn(here.fs().as_ref(), &updates)

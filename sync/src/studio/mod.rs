@@ -17,7 +17,7 @@ use crate::{
     link::Link,
     moves::Move,
     side::{Layout, Side, absolute},
-    state::{Agreement, distrusting},
+    state::distrusting,
     threads,
     transfer::{Announced, read_small, send, send_small},
     trash,
@@ -79,12 +79,19 @@ fn serve_once(side: &StudioSide, link: &mut dyn Link, context: &Context) -> Resu
         here.spell_out(&moved)?;
     }
     let told = list::send(&here, &side.exclusions, &mut pipe)?;
-    follow(&here, is_shared, told, &mut pipe)
+    std::thread::scope(|scope| {
+        let executor = execute::Executor::new(scope, &here, told);
+        follow(&here, executor, is_shared, &mut pipe)
+    })
 }
 
 /// Does what comes until the end.
-fn follow(here: &Side, is_shared: bool, told: Agreement, pipe: &mut Pipe<'_>) -> Result<(), Error> {
-    let mut executor = execute::Executor::new(here, told);
+fn follow(
+    here: &Side,
+    mut executor: execute::Executor<'_, '_>,
+    is_shared: bool,
+    pipe: &mut Pipe<'_>,
+) -> Result<(), Error> {
     let mut steps = StepReader::default();
     loop {
         here.context.cancel.check()?;

@@ -13,10 +13,10 @@ mod writing;
 pub(crate) use receive::{Receipt, copy_local, receive, write_given};
 pub(crate) use send::{Announced, Sent, send, send_small};
 pub(crate) use small::{SMALL_BYTES, Small, read_copy, read_small, read_whole};
-pub(crate) use writers::{Job, Writers};
+pub(crate) use writers::{Home, Job, Writers};
 pub(crate) use writing::BasisFile;
 
-use crate::{delta::BlockList, entry::Entry, fs::Stamp};
+use crate::{RelPath, delta::BlockList, entry::Entry, fs::Stamp};
 
 /// A content that lies in the staging folder.
 pub(crate) struct Staged {
@@ -24,6 +24,8 @@ pub(crate) struct Staged {
     pub shelf: usize,
     /// There.
     pub name: String,
+    /// The new folder in the staging folder where it lies instead, under its final name.
+    pub within: Option<RelPath>,
     pub entry: Entry,
     pub blocks: Option<BlockList>,
     /// Open while its content must be made durable by itself.

@@ -1,4 +1,4 @@
-//! Small files are staged by several threads, each on a shelf of its own: a folder takes one new name at a time.
+//! Small files are staged by several threads, each on a shelf or in new folders of its own: a folder takes one new name at a time.
 
 use std::{
     io,
@@ -14,8 +14,9 @@ use std::{
 
 use super::Staged;
 use crate::{
+    RelPath,
     entry::{Digest, Entry},
-    fs::{FileSystem, Found, Stamp},
+    fs::{FileSystem, Found, Root, Stamp},
     threads,
 };
 
@@ -23,6 +24,8 @@ use crate::{
 const WAITING: usize = 4;
 /// Files that go to one thread in a row: they often are of one folder, and threads wake each other less often.
 const IN_A_ROW: usize = 16;
+/// The same where they go into one folder.
+const IN_ONE_FOLDER: usize = 64;
 
 /// A small content that came whole.
 pub(crate) struct Job {
@@ -31,6 +34,17 @@ pub(crate) struct Job {
     pub entry: Entry,
     pub modified_ms: i64,
 }
+
+/// Where a file lies that comes into a new folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    /// Of the staging folder.
+    pub folder: RelPath,
+    pub name: Vec<u8>,
+}
+
+/// What a thread gets: tickets and files, and where these go.
+type Run = Vec<(usize, Job, Option<Home>)>;
 
 /// How staging ended; `None`: what came is not what was announced.
 pub(crate) type Written = io::Result<Option<Staged>>;
@@ -41,7 +55,7 @@ pub(crate) struct Writers {
     done: Arc<Done>,
     /// The worker whose turn it is, and what it will get.
     turn: usize,
-    run: Vec<(usize, Job)>,
+    run: Run,
     out: usize,
 }
 
@@ -70,17 +84,25 @@ impl Done {
 
 struct Worker {
     /// `None`: no more come.
-    jobs: Option<SyncSender<Vec<(usize, Job)>>>,
+    jobs: Option<SyncSender<Run>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writers {
-    /// `shelves` are folders that only one of them writes to.
-    pub(crate) fn start(fs: &Arc<dyn FileSystem>, shelves: Vec<OwnedFd>) -> io::Result<Self> {
-        let done = Arc::new(Done::default());
+    /// `shelves` are folders of the staging folder that only one of them writes to.
+    pub(crate) fn start(
+        fs: &Arc<dyn FileSystem>,
+        stage: Root,
+        shelves: Vec<OwnedFd>,
+    ) -> io::Result<Self> {
+        let (stage, done) = (Arc::new(stage), Arc::new(Done::default()));
         let workers = (1..)
             .zip(shelves)
-            .map(|(number, shelf)| Worker::start(Arc::clone(fs), number, shelf, Arc::clone(&done)))
+            .map(|(number, shelf)| {
+                let (fs, stage) = (Arc::clone(fs), Arc::clone(&stage));
+                let desk = Desk { fs, stage, number, shelf, folder: None };
+                Worker::start(desk, Arc::clone(&done))
+            })
             .collect::<io::Result<_>>()?;
         Ok(Self { workers, done, turn: 0, run: Vec::new(), out: 0 })
     }
@@ -91,11 +113,14 @@ impl Writers {
     }
 
     /// Stages a file later; `ticket` comes back with the result. Waits while too many wait.
-    pub(crate) fn stage(&mut self, ticket: usize, job: Job) {
-        self.run.push((ticket, job));
-        if self.run.len() >= IN_A_ROW {
+    pub(crate) fn stage(&mut self, ticket: usize, job: Job, home: Option<Home>) {
+        let last = self.run.last().and_then(|(_, _, last)| last.as_ref());
+        let is_same = last.zip(home.as_ref()).is_some_and(|(last, now)| last.folder == now.folder);
+        let most = if is_same { IN_ONE_FOLDER } else { IN_A_ROW };
+        if self.run.len() >= most {
             self.hand_out();
         }
+        self.run.push((ticket, job, home));
     }
 
     fn hand_out(&mut self) {
@@ -133,17 +158,12 @@ impl Drop for Writers {
 }
 
 impl Worker {
-    fn start(
-        fs: Arc<dyn FileSystem>,
-        number: usize,
-        shelf: OwnedFd,
-        done: Arc<Done>,
-    ) -> io::Result<Self> {
-        let (jobs, waiting) = sync_channel::<Vec<(usize, Job)>>(WAITING);
+    fn start(mut desk: Desk, done: Arc<Done>) -> io::Result<Self> {
+        let (jobs, waiting) = sync_channel::<Run>(WAITING);
         let work = move || {
             for run in waiting {
-                let write = |(ticket, job)| {
-                    let write = || write(fs.as_ref(), number, &shelf, job);
+                let write = |(ticket, job, home)| {
+                    let write = || desk.write(job, home);
                     // Whoever waits for the others' results would wait for ever.
                     let broke_off = |_| Err(io::Error::other("whoever wrote it broke off"));
                     (ticket, catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(broke_off))
@@ -156,27 +176,61 @@ impl Worker {
     }
 }
 
-fn write(fs: &dyn FileSystem, shelf: usize, folder: &OwnedFd, job: Job) -> Written {
-    let Job { name, content, entry, modified_ms } = job;
-    let Entry::File { size, digest, executable } = entry else { return Ok(None) };
-    if content.len() as u64 != size || Digest::of(&content) != digest {
-        return Ok(None);
-    }
-    let file = fs.create(folder.as_fd(), name.as_bytes(), executable)?;
-    let fill = || -> io::Result<Stamp> {
-        if !content.is_empty() {
-            fs.write(&file, &content, 0)?;
+/// Where one thread works.
+struct Desk {
+    fs: Arc<dyn FileSystem>,
+    stage: Arc<Root>,
+    number: usize,
+    shelf: OwnedFd,
+    /// That the file before went into.
+    folder: Option<(RelPath, OwnedFd)>,
+}
+
+impl Desk {
+    fn write(&mut self, job: Job, home: Option<Home>) -> Written {
+        let Job { name, content, entry, modified_ms } = job;
+        let Entry::File { size, digest, executable } = entry else { return Ok(None) };
+        if content.len() as u64 != size || Digest::of(&content) != digest {
+            return Ok(None);
         }
-        if let Ok(modified) = u64::try_from(modified_ms) {
-            fs.set_modified(&file, Duration::from_millis(modified))?;
-        }
-        Ok(Found::of_file(&file)?.stamp)
-    };
-    match fill() {
-        Ok(stamp) => Ok(Some(Staged { shelf, name, entry, blocks: None, file: None, stamp })),
-        Err(error) => {
-            fs.remove_file(folder.as_fd(), name.as_bytes())?;
-            Err(error)
+        let (folder, name_there) = match &home {
+            None => (self.shelf.as_fd(), name.as_bytes()),
+            Some(Home { folder, name }) => {
+                if self.folder.as_ref().is_none_or(|(last, _)| last != folder) {
+                    self.folder = Some((folder.clone(), self.stage.folder(Some(folder))?));
+                }
+                let folder = self.folder.as_ref().map(|(_, folder)| folder.as_fd());
+                (folder.unwrap_or(self.shelf.as_fd()), name.as_slice())
+            }
+        };
+        let fs = self.fs.as_ref();
+        let file = match fs.create(folder, name_there, executable) {
+            Ok(file) => file,
+            // Two names that are one here.
+            Err(error) if home.is_some() && error.kind() == io::ErrorKind::AlreadyExists => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let fill = || -> io::Result<Stamp> {
+            if !content.is_empty() {
+                fs.write(&file, &content, 0)?;
+            }
+            if let Ok(modified) = u64::try_from(modified_ms) {
+                fs.set_modified(&file, Duration::from_millis(modified))?;
+            }
+            Ok(Found::of_file(&file)?.stamp)
+        };
+        match fill() {
+            Ok(stamp) => {
+                let within = home.map(|home| home.folder);
+                let (shelf, blocks, file) = (self.number, None, None);
+                Ok(Some(Staged { shelf, name, within, entry, blocks, file, stamp }))
+            }
+            Err(error) => {
+                fs.remove_file(folder, name_there)?;
+                Err(error)
+            }
         }
     }
 }

@@ -87,7 +87,7 @@ pub(super) struct Finished {
 impl Finished {
     pub(super) fn staged(self, name: String, entry: Entry) -> Staged {
         let Self { file, blocks, stamp, .. } = self;
-        Staged { shelf: 0, name, entry, blocks, file: Some(file), stamp }
+        Staged { shelf: 0, name, within: None, entry, blocks, file: Some(file), stamp }
     }
 }
 

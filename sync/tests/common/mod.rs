@@ -222,10 +222,10 @@ impl Pair {
                 let Ok(items) = fs::read_dir(folder) else { continue };
                 for item in items {
                     let item = item.unwrap();
-                    if item.file_type().unwrap().is_dir() {
+                    if noted.contains(&item.file_name().into_string().unwrap()) {
+                        found.extend(files_at(&item.path()));
+                    } else if item.file_type().unwrap().is_dir() {
                         waiting.push(item.path());
-                    } else if noted.contains(&item.file_name().into_string().unwrap()) {
-                        found.extend(fs::read(item.path()).ok());
                     }
                 }
             }
@@ -256,7 +256,19 @@ fn things(trash: &Path) -> Vec<Vec<u8>> {
     let Ok(items) = fs::read_dir(trash) else { return Vec::new() };
     let things = items.flat_map(|item| fs::read_dir(item.unwrap().path()).unwrap());
     let things = things.map(Result::unwrap).filter(|thing| thing.file_name() != "notes");
-    things.filter_map(|thing| fs::read(thing.path()).ok()).collect()
+    things.flat_map(|thing| files_at(&thing.path())).collect()
+}
+
+/// The content of a file, or of all files in a folder.
+fn files_at(path: &Path) -> Vec<Vec<u8>> {
+    if !fs::symlink_metadata(path).unwrap().is_dir() {
+        return fs::read(path).into_iter().collect();
+    }
+    let things = tree(path).into_values().filter_map(|thing| match thing {
+        Thing::File { content, .. } => Some(content),
+        Thing::Folder | Thing::Link(_) => None,
+    });
+    things.collect()
 }
 
 /// What is at a path: contents, so that they can be compared.

@@ -5,10 +5,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod batches;
 mod case;
 mod clocks;
 mod denied;
 mod many;
 mod moving;
 mod names;
+mod new_folders;
 mod sparse;
+mod trees;

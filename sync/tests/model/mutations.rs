@@ -75,8 +75,10 @@ fn executables_are_not_set() -> Arc<dyn FileSystem> {
 
 fn folders_are_not_made() -> Arc<dyn FileSystem> {
     Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
-        // The engine's own are.
-        Effect::MakeFolder(_, name) if name == b"d" || name == b"e" => Ok(Instead::Done),
+        // The engine's own are, but for those that become the user's.
+        Effect::MakeFolder(_, name) if name == b"d" || name == b"e" || is_of_the_engine(name) => {
+            Ok(Instead::Done)
+        }
         _ => Ok(Instead::Go),
     }))
 }

@@ -154,6 +154,37 @@ async fn what_is_replaced_or_deleted_comes_back_from_the_trash() {
     assert!(zones.trash(&zone).await.unwrap().is_empty());
 }
 
+/// As a synchronisation leaves it.
+#[tokio::test]
+async fn a_folder_that_went_as_a_whole_comes_back_in_parts_or_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (zones, zone) = (zones(dir.path()), zone("resources"));
+    let trash = zones.folders(&zone).await.unwrap().trash;
+    let batch = trash.join("1700000000-run-0");
+    fs::create_dir_all(batch.join("run-1/in/ä~~b")).unwrap();
+    fs::write(batch.join("run-1/in/ä~~b/f"), "one").unwrap();
+    fs::write(batch.join("run-1/in/g"), "other").unwrap();
+    let note = r#"{"thing":"run-1","path":"d2VudA==","deleted_at_s":1700000000,"reason":"test"}"#;
+    fs::write(batch.join("notes"), format!("{note}\n")).unwrap();
+    let items = zones.trash(&zone).await.unwrap();
+    let [item] = items.as_slice() else { panic!("{items:?}") };
+    assert_eq!((&item.path, item.size), (&path("went"), 8));
+    for hostile in ["", "..", "in/../../..", "/in", "in/none", "in/g/x"] {
+        let id = format!("{}~~{hostile}", item.id);
+        let refused = zones.restore_trash(&zone, &id, &alice()).await;
+        assert!(refused.is_err(), "{hostile}: {refused:?}");
+    }
+    let one = format!("{}~~in/ä~~b/f", item.id);
+    let back = zones.restore_trash(&zone, &one, &alice()).await.unwrap();
+    assert_eq!(back, path("went/in/ä~~b/f"));
+    assert_eq!(content(&zones, &zone, "went/in/ä~~b/f").await, b"one");
+    let whole = zones.restore_trash(&zone, &item.id, &alice()).await;
+    assert!(matches!(whole, Err(ZoneError::Exists { .. })), "{whole:?}");
+    zones.delete(&zone, &path("went"), None, &alice()).await.unwrap();
+    zones.restore_trash(&zone, &item.id, &alice()).await.unwrap();
+    assert_eq!(content(&zones, &zone, "went/in/g").await, b"other");
+}
+
 #[tokio::test]
 async fn a_version_that_the_caller_did_not_see_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();

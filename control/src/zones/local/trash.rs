@@ -25,6 +25,8 @@ const NOTE: &[u8] = b"note.json";
 const THING: &[u8] = b"thing";
 /// Between a folder and a thing in it; neither has one.
 const SEPARATOR: char = '~';
+/// Between a thing that is a folder and a path in it.
+const WITHIN: &str = "~~";
 /// Largest note that is read: a path of 4,095 bytes, encoded, and a reason.
 const LONGEST_NOTE: u64 = 64 << 10;
 
@@ -91,10 +93,11 @@ fn size(folder: &Folder, part: &[u8]) -> io::Result<u64> {
     inside.entries()?.into_iter().map(|(name, _)| size(&inside, &name)).sum()
 }
 
-/// Where an item lies: the folder, and in one of a synchronisation the thing's name.
+/// Where an item lies: the folder, and in one of a synchronisation the thing's name, and a path in that if it is a folder.
 struct Place<'a> {
     folder: &'a str,
     thing: Option<&'a str>,
+    within: Option<ZonePath>,
 }
 
 impl<'a> Place<'a> {
@@ -103,10 +106,18 @@ impl<'a> Place<'a> {
             Some((folder, thing)) => (folder, Some(thing)),
             None => (id, None),
         };
+        let (thing, within) = match thing.and_then(|thing| thing.split_once(WITHIN)) {
+            Some((thing, within)) => (Some(thing), Some(within)),
+            None => (thing, None),
+        };
+        let within = within.map(|path| ZonePath::try_from(path.as_bytes())).transpose().ok()?;
+        if within.as_ref().is_some_and(ZonePath::is_root) {
+            return None;
+        }
         let is_name = |name: &str| {
             !name.is_empty() && !name.contains('/') && ZonePath::try_from(name.as_bytes()).is_ok()
         };
-        (is_name(folder) && thing.is_none_or(is_name)).then_some(Self { folder, thing })
+        (is_name(folder) && thing.is_none_or(is_name)).then_some(Self { folder, thing, within })
     }
 }
 
@@ -162,13 +173,13 @@ fn found<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Puts an item back where it was. `AlreadyExists` when something is there.
+/// Puts an item back where it was, or what lies at a path in it. `AlreadyExists` when something is there.
 pub(super) fn restore(trash: &Path, id: &str, root: &Folder) -> io::Result<ZonePath> {
     let nothing = || io::Error::from(io::ErrorKind::NotFound);
     let place = Place::of(id).ok_or_else(nothing)?;
     let folder = Folder::open(trash)?;
-    let inside = folder.at(&ZonePath::default().join(place.folder.as_bytes()))?;
-    let (path, thing) = match place.thing {
+    let mut inside = folder.at(&ZonePath::default().join(place.folder.as_bytes()))?;
+    let (path, mut thing) = match place.thing {
         Some(thing) => {
             let notes = sync::trash::read_notes(inside.as_fd())?;
             let note = notes.into_iter().find(|note| note.thing == thing).ok_or_else(nothing)?;
@@ -176,7 +187,16 @@ pub(super) fn restore(trash: &Path, id: &str, root: &Folder) -> io::Result<ZoneP
         }
         None => (note(&inside)?.path, THING),
     };
-    let path = decode(&path)?;
+    let mut path = decode(&path)?;
+    if let Some((within, name)) = place.within.as_ref().and_then(ZonePath::split) {
+        inside = inside.at(&ZonePath::default().join(thing))?.at(&within)?;
+        thing = name;
+        path = place
+            .within
+            .iter()
+            .flat_map(ZonePath::components)
+            .fold(path, |path, name| path.join(name));
+    }
     let Some((parent, name)) = path.split() else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a whole zone is no file of it"));
     };
