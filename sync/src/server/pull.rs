@@ -88,18 +88,7 @@ impl Run<'_> {
         operations: &[Operation],
         pipe: &mut Pipe<'_>,
     ) -> Result<(), Error> {
-        let wanted = operations
-            .iter()
-            .filter_map(|operation| match &operation.action {
-                Action::PutFile { source: Source::Peer(path), entry, .. } => Some(Want {
-                    path,
-                    basis: self.basis_of(&operation.path),
-                    old: self.has_small(&operation.path, entry).then_some(&operation.path),
-                }),
-                _ => None,
-            })
-            .collect();
-        let mut asker = Asker::new(self.here, wanted);
+        let mut asker = Asker::new(self.here, self.wants(operations));
         let mut steps = StepReader::default();
         let mut begun = 0;
         // Contents that have to come once more, whole.
@@ -195,6 +184,19 @@ impl Run<'_> {
             self.pull_whole(applier, operation, pipe)?;
         }
         Ok(())
+    }
+
+    /// Contents that have to come from the studio.
+    fn wants<'o>(&self, operations: &'o [Operation]) -> Vec<Want<'o>> {
+        let want = |operation: &'o Operation| match &operation.action {
+            Action::PutFile { source: Source::Peer(path), entry, .. } => Some(Want {
+                path,
+                basis: self.basis_of(&operation.path),
+                old: self.has_small(&operation.path, entry).then_some(&operation.path),
+            }),
+            _ => None,
+        };
+        operations.iter().filter_map(want).collect()
     }
 
     /// What comes again has not ended.
