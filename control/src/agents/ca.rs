@@ -17,6 +17,9 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 /// The name in the server's certificate. Agents are told it; no DNS is involved.
 pub const SERVER_NAME: &str = "control-plane.atelier.internal";
 
+/// What of the authority's key agents' tokens come from.
+const TOKENS: &str = "atelier 2026-11-27 first tokens of agents";
+
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     #[error("{} can't be read or written", path.display())]
@@ -37,6 +40,8 @@ pub struct Ca {
     /// PEM.
     pub certificate: String,
     pub server: Arc<ServerConfig>,
+    /// Agents' first tokens come from it: it stays what it is as long as the authority does.
+    pub(super) token_secret: [u8; 32],
 }
 
 impl Ca {
@@ -59,6 +64,7 @@ impl Ca {
             Err(error) => return Err(failed(&file)(error)),
         };
         let (certificate, key) = split(&pem);
+        let token_secret = blake3::derive_key(TOKENS, key.as_bytes());
         let key = KeyPair::from_pem(key)?;
         // Name and key are all that a signature takes from the authority.
         let issuer = Issuer::new(authority()?, key);
@@ -72,7 +78,7 @@ impl Ca {
             .with_no_client_auth()
             .with_single_cert(vec![server_certificate.der().clone()], key)?;
         server.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self { certificate, server: Arc::new(server) })
+        Ok(Self { certificate, server: Arc::new(server), token_secret })
     }
 }
 

@@ -4,10 +4,7 @@
 //! The store holds hashes only. A session key's hash covers what it is bound to (studio, pod, process, incarnation), so that
 //! it opens nothing for anybody else. It survives restarts of the control plane: agents come back without new tokens.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-};
+use std::sync::{Arc, OnceLock};
 
 use proto::agent::v1::{HelloReply, Refusal};
 
@@ -29,23 +26,16 @@ pub(super) enum Verdict {
     Refused { reason: Refusal, message: String },
 }
 
-/// A key that was given and not yet shown: the answer may have been lost on its way.
-struct Unconfirmed {
-    bootstrap_hash: Vec<u8>,
-    bound_hash: Vec<u8>,
-    session_key: String,
-}
-
 pub(super) struct Identity {
     store: Arc<dyn Store>,
+    token_secret: [u8; 32],
     /// Says whose pod shows what it gave it.
     runtime: OnceLock<Arc<dyn Runtime>>,
-    unconfirmed: Mutex<HashMap<StudioId, Unconfirmed>>,
 }
 
 impl Identity {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, runtime: OnceLock::new(), unconfirmed: Mutex::default() }
+    pub(super) fn new(store: Arc<dyn Store>, token_secret: [u8; 32]) -> Self {
+        Self { store, token_secret, runtime: OnceLock::new() }
     }
 
     pub(super) fn trust(&self, runtime: Arc<dyn Runtime>) {
@@ -54,20 +44,21 @@ impl Identity {
         }
     }
 
-    /// A token for an incarnation. Older ones are locked out; the session of the same one goes on.
+    /// A token for an incarnation. Older ones are locked out; the session of the same one goes on. The token of an incarnation is
+    /// always the same: its agent may run already, launched by a program that was killed before it could say so.
     pub(super) async fn issue(&self, studio: &StudioId, epoch: u64) -> Result<String, AppError> {
         let same = self.same(studio, epoch).await?;
-        let token = token::random();
+        let token = token::derived(&self.token_secret, studio.as_str(), epoch);
         let credential = AgentCredential {
             studio: studio.clone(),
             epoch,
             bootstrap_hash: Some(token::hash(&token)),
+            unconfirmed_hash: None,
             session_hash: same.as_ref().and_then(|same| same.session_hash.clone()),
             pod_uid: same.as_ref().map(|same| same.pod_uid.clone()).unwrap_or_default(),
             boot_id: same.map(|same| same.boot_id).unwrap_or_default(),
         };
         self.store.put_agent_credential(&credential).await?;
-        self.confirmed(studio);
         Ok(token)
     }
 
@@ -78,6 +69,7 @@ impl Identity {
             studio: studio.clone(),
             epoch,
             bootstrap_hash: None,
+            unconfirmed_hash: None,
             session_hash: same.and_then(|same| same.session_hash),
             // Another pod may be made for an incarnation that has not begun.
             pod_uid: String::new(),
@@ -100,7 +92,6 @@ impl Identity {
     }
 
     pub(super) async fn forget(&self, studio: &StudioId) -> Result<(), AppError> {
-        self.confirmed(studio);
         Ok(self.store.delete_agent_credential(studio).await?)
     }
 
@@ -128,17 +119,18 @@ impl Identity {
         }
         let bound = bound_hash(&hello.credential, &studio, hello);
         if known.session_hash.as_ref().is_some_and(|hash| token::equal(hash, &bound)) {
-            self.confirmed(&studio);
+            if known.unconfirmed_hash.is_some() {
+                self.store.confirm_agent_session(&studio).await?;
+            }
             return Ok(Verdict::Accepted { studio, session_key: hello.credential.clone() });
         }
         let shown = token::hash(&hello.credential);
-        if known.bootstrap_hash.as_ref().is_some_and(|hash| token::equal(hash, &shown)) {
+        // Shown again where the answer to the first time was lost, perhaps with the program that gave it.
+        let tokens = [&known.bootstrap_hash, &known.unconfirmed_hash];
+        if tokens.into_iter().flatten().any(|hash| token::equal(hash, &shown)) {
             return self.exchange(studio, hello, shown).await;
         }
-        match self.repeated(&studio, hello, &shown, known.session_hash.as_deref()) {
-            Some(session_key) => Ok(Verdict::Accepted { studio, session_key }),
-            None => self.attested(studio, hello).await,
-        }
+        self.attested(studio, hello).await
     }
 
     /// By the runtime's word. A pod that takes the place of one which was here is not the studio.
@@ -178,6 +170,7 @@ impl Identity {
             studio: studio.clone(),
             epoch: hello.epoch,
             bootstrap_hash: None,
+            unconfirmed_hash: None,
             session_hash: Some(bound_hash(&session_key, &studio, hello)),
             pod_uid: hello.pod_uid.clone(),
             boot_id: hello.boot_id.clone(),
@@ -195,46 +188,20 @@ impl Identity {
         bootstrap_hash: Vec<u8>,
     ) -> Result<Verdict, AppError> {
         let session_key = token::random();
-        let bound_hash = bound_hash(&session_key, &studio, hello);
         let exchanged = AgentCredential {
             studio: studio.clone(),
             epoch: hello.epoch,
             bootstrap_hash: None,
-            session_hash: Some(bound_hash.clone()),
+            unconfirmed_hash: Some(bootstrap_hash.clone()),
+            session_hash: Some(bound_hash(&session_key, &studio, hello)),
             pod_uid: hello.pod_uid.clone(),
             boot_id: hello.boot_id.clone(),
         };
         if !self.store.exchange_agent_credential(&exchanged, &bootstrap_hash).await? {
-            let message = "the token was used by somebody else at the same moment".to_owned();
+            let message = "the token was used by somebody else".to_owned();
             return Ok(Verdict::Refused { reason: Refusal::Credential, message });
         }
-        let given = Unconfirmed { bootstrap_hash, bound_hash, session_key: session_key.clone() };
-        self.unconfirmed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(studio.clone(), given);
         Ok(Verdict::Accepted { studio, session_key })
-    }
-
-    /// The same agent process shows its token again, because it never got the answer to the first time.
-    fn repeated(
-        &self,
-        studio: &StudioId,
-        hello: &HelloReply,
-        shown: &[u8],
-        kept: Option<&[u8]>,
-    ) -> Option<String> {
-        let unconfirmed = self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner);
-        let given = unconfirmed.get(studio)?;
-        let bound = bound_hash(&given.session_key, studio, hello);
-        (token::equal(&given.bootstrap_hash, shown)
-            && token::equal(&given.bound_hash, &bound)
-            && kept.is_some_and(|kept| token::equal(kept, &bound)))
-        .then(|| given.session_key.clone())
-    }
-
-    fn confirmed(&self, studio: &StudioId) {
-        self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner).remove(studio);
     }
 }
 

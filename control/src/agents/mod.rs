@@ -62,9 +62,9 @@ impl AgentHub {
     ) -> (Arc<Self>, mpsc::Receiver<SyncWish>) {
         let (wishes, wanted) = mpsc::channel(WISHES);
         let hub = Self {
+            identity: Identity::new(store, ca.token_secret),
             ca,
             address,
-            identity: Identity::new(store),
             registry: Registry::default(),
             wishes,
             tasks,

@@ -12,6 +12,16 @@ pub fn random() -> String {
     data_encoding::BASE32_NOPAD.encode(&rand::random::<[u8; 20]>()).to_lowercase()
 }
 
+/// The token of a subject: the same each time, and nobody can tell it without the secret.
+pub fn derived(secret: &[u8; 32], subject: &str, number: u64) -> String {
+    let mut hasher = blake3::Hasher::new_keyed(secret);
+    hasher.update(&number.to_be_bytes());
+    hasher.update(subject.as_bytes());
+    let mut bytes = [0; 20];
+    hasher.finalize_xof().fill(&mut bytes);
+    data_encoding::BASE32_NOPAD.encode(&bytes).to_lowercase()
+}
+
 /// What is kept of a token.
 pub fn hash(token: &str) -> Vec<u8> {
     digest(token.as_bytes())
@@ -49,6 +59,19 @@ mod tests {
         assert_eq!(split_api_key(&text), Some((id, secret.as_str())));
         for wrong in ["", "atl_", "atl_x_y", "abc", "atl_abcdefgh"] {
             assert_eq!(split_api_key(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_derived_token_is_its_subject_s_alone() {
+        let token = derived(&[1; 32], "abcdefgh", 7);
+        assert_eq!((token.len(), &token), (32, &derived(&[1; 32], "abcdefgh", 7)));
+        for other in [
+            derived(&[2; 32], "abcdefgh", 7),
+            derived(&[1; 32], "abcdefgi", 7),
+            derived(&[1; 32], "abcdefgh", 8),
+        ] {
+            assert_ne!(token, other);
         }
     }
 

@@ -244,6 +244,7 @@ async fn a_bootstrap_token_is_exchanged_once_and_only_in_its_epoch() {
         studio: studio.id.clone(),
         epoch,
         bootstrap_hash: Some(vec![1]),
+        unconfirmed_hash: None,
         session_hash: session,
         pod_uid: "pod".into(),
         boot_id: "boot".into(),
@@ -252,10 +253,15 @@ async fn a_bootstrap_token_is_exchanged_once_and_only_in_its_epoch() {
     assert!(!store.exchange_agent_credential(&credential(1, Some(vec![9])), &[1]).await.unwrap());
     assert!(!store.exchange_agent_credential(&credential(2, Some(vec![9])), &[2]).await.unwrap());
     assert!(store.exchange_agent_credential(&credential(2, Some(vec![9])), &[1]).await.unwrap());
-    assert!(!store.exchange_agent_credential(&credential(2, Some(vec![8])), &[1]).await.unwrap());
+    // The same process may ask again until it has shown its key; nobody else may.
+    let other = AgentCredential { boot_id: "other".into(), ..credential(2, Some(vec![7])) };
+    assert!(!store.exchange_agent_credential(&other, &[1]).await.unwrap());
+    assert!(store.exchange_agent_credential(&credential(2, Some(vec![8])), &[1]).await.unwrap());
+    store.confirm_agent_session(&studio.id).await.unwrap();
+    assert!(!store.exchange_agent_credential(&credential(2, Some(vec![7])), &[1]).await.unwrap());
     assert_eq!(
         store.agent_credential(&studio.id).await.unwrap().unwrap().session_hash,
-        Some(vec![9])
+        Some(vec![8])
     );
 }
 
