@@ -109,18 +109,20 @@ test("the main job", async ({ page }) => {
 
   // A mount that is switched to live needs no asking.
   const live = page.getByRole("checkbox", { name: "Live: synchronise code_studio-versioned" });
-  await live.check();
+  // It shows what the server has.
+  await live.click();
   await expect(live).toBeChecked();
   await exec(studio, "echo unasked > code_studio-versioned/live.txt");
   await expect
     .poll(() => instance.text(`${zone(studio)}/content?path=live.txt`).catch(() => ""))
     .toBe("unasked\n");
   await expect(page.getByText("Changes are seen on both sides.").first()).toBeVisible();
-  await live.uncheck();
+  await live.click();
   await expect(live).not.toBeChecked();
   // What a synchronisation deleted comes back from the trash.
   await exec(studio, "rm code_studio-versioned/live.txt");
   await synchronise(page);
+  await page.getByLabel("Folder of the studio").selectOption("code_studio-versioned");
   await page.getByText("Trash", { exact: true }).click();
   await page.getByRole("button", { name: "Restore live.txt" }).click();
   await expect(page.getByRole("button", { name: "Restore live.txt" })).toBeHidden();
