@@ -27,6 +27,15 @@ fn config(data: &Path) -> ServerConfig {
     }
 }
 
+fn ready(data: &Path) -> Value {
+    serde_json::from_slice(&fs::read(data.join("ready.json")).unwrap()).unwrap()
+}
+
+/// A client that goes nowhere by itself.
+fn direct() -> Client {
+    control::http_client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
 struct Caller {
     http: Client,
     url: String,
@@ -35,8 +44,7 @@ struct Caller {
 
 impl Caller {
     fn of(server: &Server, data: &Path) -> Self {
-        let ready: Value =
-            serde_json::from_slice(&fs::read(data.join("ready.json")).unwrap()).unwrap();
+        let ready = ready(data);
         assert_eq!(ready["url"], server.url);
         let url = format!("http://{}/api/v1", server.address());
         Self {
@@ -116,10 +124,7 @@ async fn an_instance_serves_keeps_and_serves_again() {
 async fn hosts_keep_people_and_applications_apart() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(config(folder.path())).await.unwrap();
-    let http = control::http_client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let http = direct();
     let ask = async |host: &str, path: &str| {
         let request = http.get(format!("http://{}{path}", server.address())).header("host", host);
         request.send().await.unwrap().status()
@@ -146,14 +151,10 @@ async fn a_public_address_is_what_browsers_are_told_whatever_a_request_says() {
     let public = PublicAddress::new("https://atelier.example.com", Some("apps.example.com"));
     let config = ServerConfig { public: Some(public.unwrap()), ..config(folder.path()) };
     let server = Server::start(config).await.unwrap();
-    let ready: Value =
-        serde_json::from_slice(&fs::read(folder.path().join("ready.json")).unwrap()).unwrap();
+    let ready = ready(folder.path());
     assert_eq!(ready["url"], "https://atelier.example.com");
     assert_eq!(ready["apps_url"], "https://{port}--{studio}.apps.example.com");
-    let http = control::http_client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let http = direct();
     let ask = async |host: &str, path: &str| {
         let request = http.get(format!("http://{}{path}", server.address())).header("host", host);
         request.header("x-forwarded-proto", "http").send().await.unwrap()
