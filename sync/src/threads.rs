@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Condvar, LazyLock, Mutex, PoisonError},
 };
 
 /// Most threads of one side.
@@ -12,9 +12,12 @@ const RUN: usize = 16;
 /// Runs whose results may wait until they are taken.
 const WINDOW: usize = 16;
 
-/// How many are worth their while on this machine.
+/// How many are worth their while on this machine. Asked for once, as the system reads several files to answer.
 pub(crate) fn count() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST)
+    static COUNT: LazyLock<usize> = LazyLock::new(|| {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST)
+    });
+    *COUNT
 }
 
 /// A thread for each item, one of them the caller's.

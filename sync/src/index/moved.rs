@@ -46,8 +46,8 @@ pub(super) enum Why {
 #[derive(Debug)]
 pub(super) struct Origin {
     pub path: RelPath,
-    /// Nothing is there any more.
-    pub is_free: bool,
+    /// It was agreed, and nothing is there any more: what was never agreed is new, wherever it is.
+    pub may_have_moved: bool,
 }
 
 /// By what tells folders from each other.
@@ -89,7 +89,8 @@ impl Origins {
 
     fn put(&mut self, path: &RelPath, what: &Remembered, is_free: bool) {
         if let Some(seen) = what.seen.as_ref().filter(|seen| seen.entry.is_folder()) {
-            self.0.insert(key(&seen.stamp), Origin { path: path.clone(), is_free });
+            let may_have_moved = is_free && what.agreed.as_ref().is_some_and(Entry::is_folder);
+            self.0.insert(key(&seen.stamp), Origin { path: path.clone(), may_have_moved });
         }
     }
 
@@ -118,7 +119,7 @@ impl Candidate {
         let mut candidates = Vec::new();
         let mut others = Vec::new();
         for new in std::mem::take(new) {
-            let from = origins.of(&new.found).filter(|origin| origin.is_free);
+            let from = origins.of(&new.found).filter(|origin| origin.may_have_moved);
             match from.filter(|_| new.what == Remembered::default()) {
                 Some(from) if taken.insert(from.path.clone()) => {
                     let one = Move { from: from.path.clone(), to: new.path.clone() };

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use sync::{ChangeKind, OnConflict, Outcome, Request};
+use sync::{ChangeKind, Direction, OnConflict, Outcome, Request};
 
 use crate::{
     agreed, bytes,
@@ -209,6 +209,21 @@ fn what_would_be_excluded_on_one_path_only_is_neither_moved_nor_told() {
             let again = pair.sync();
             assert!(bytes(&again) < 1_000, "{} bytes", bytes(&again));
         }
+    }
+}
+
+/// A run in one direction has seen the folder, and told nobody.
+#[test]
+fn what_was_seen_and_never_agreed_is_new_wherever_it_is() {
+    for (studio, direction) in [(true, Direction::ToStudio), (false, Direction::ToServer)] {
+        let pair = agreed(10);
+        let mine = if studio { pair.studio("") } else { pair.server("") };
+        fs::create_dir(mine.join("new")).unwrap();
+        pair.sync_with(&Request { direction, ..Request::default() });
+        fs::rename(mine.join("new"), mine.join("newer")).unwrap();
+        assert!(!is_moved(&pair.sync()));
+        pair.assert_settled();
+        assert!(pair.server("newer").is_dir() && pair.studio("newer").is_dir());
     }
 }
 
