@@ -14,6 +14,7 @@ pub mod people;
 pub mod power;
 
 use std::{
+    cell::LazyCell,
     collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
@@ -216,7 +217,7 @@ impl Pair {
         for (stage, trash) in
             [("zone.state/stage", "zone.trash"), ("studio.state/stage", "studio.state/trash")]
         {
-            let noted = noted(&self.folder.path().join(trash));
+            let noted = LazyCell::new(|| noted(&self.folder.path().join(trash)));
             let mut waiting = vec![self.folder.path().join(stage)];
             while let Some(folder) = waiting.pop() {
                 let Ok(items) = fs::read_dir(folder) else { continue };

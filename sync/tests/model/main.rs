@@ -5,7 +5,7 @@
 //! * [`world`]: carries acts out, and checks after each what must hold.
 //! * [`mutations`]: engines that are broken on purpose, to see that the checks notice.
 //!
-//! 512 cases by default, which take half a minute; `ATELIER_LONG=1` makes it 12,000.
+//! 10,000 cases by default, which take two minutes of two cores; `ATELIER_LONG=1` makes it 50,000.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
@@ -21,7 +21,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 
 /// Two halves, which run beside each other.
 fn cases() -> u32 {
-    if common::is_long() { 6_000 } else { 256 }
+    if common::is_long() { 25_000 } else { 5_000 }
 }
 
 fn config(cases: u32) -> ProptestConfig {
