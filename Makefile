@@ -115,8 +115,8 @@ bench: web build
 	python3 tests/bench/bench.py "$(CARGO_TARGET_DIR)/release/atelier" "$(CARGO_TARGET_DIR)/$(MUSL)/agent/atelier-agent" \
 	    "$(CARGO_TARGET_DIR)/release/examples/proxy_bench" target/bench/main.json
 
-# Synchronisation beside rsync, unison and syncthing, on a local network and on a slow link; as root. JSON below target/bench. `SYNC_BENCH`
-# passes options, such as `--links lan --rounds 1`.
+# Synchronisation beside rsync, unison, syncthing, and mutagen where MUTAGEN names its program with `mutagen-agents.tar.gz` beside it; on a
+# local network and on a slow link; as root. JSON below target/bench. `SYNC_BENCH` passes options, such as `--links lan --rounds 1`.
 bench-sync: agent
 	cargo build --release --locked -p control --bin atelier
 	python3 tests/bench/sync/main.py "$(abspath $(CARGO_TARGET_DIR))/release/atelier" \

@@ -1,5 +1,6 @@
-//! How cost grows: `growth entries <folder> <number>` or `growth file <folder> <MiB>`, a line of JSON each. Both ends of the engine in one
-//! process; `make bench-growth` draws it.
+//! How cost grows: `growth <entries|file> <folder> <number|MiB> <first|again|changed>`, a line of JSON. Both ends of the engine in one
+//! process, one process a case, so that none has the memory of another; the cases go one after the other over the same folder.
+//! `make bench-growth` draws it.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a stopwatch that prints")]
 
@@ -43,8 +44,7 @@ fn path(number: usize) -> String {
     format!("m{}/p{}/file_{number}.rs", parent / 100, parent)
 }
 
-fn entries(folder: &Path, files: usize) {
-    let studio = folder.join("studio");
+fn make_entries(studio: &Path, files: usize) {
     for number in 0..files {
         let path = studio.join(path(number));
         if number % FOLDER_FILES == 0 {
@@ -52,20 +52,18 @@ fn entries(folder: &Path, files: usize) {
         }
         fs::write(path, source(number)).expect("written");
     }
-    measure("entries", files, "first copy", folder);
-    // What was written in the last moment is read once more.
-    synchronise(folder);
-    measure("entries", files, "nothing changed", folder);
+}
+
+/// One of a hundred.
+fn edit_entries(studio: &Path, files: usize) {
     for number in (0..files).step_by(100) {
         let mut file = File::options().append(true).open(studio.join(path(number))).expect("there");
         file.write_all(b"// edited\n").expect("written");
     }
-    measure("entries", files, "one of a hundred edited", folder);
 }
 
-fn file(folder: &Path, mib: usize) {
-    let studio = folder.join("studio");
-    fs::create_dir_all(&studio).expect("made");
+fn make_file(studio: &Path, mib: usize) {
+    fs::create_dir_all(studio).expect("made");
     let file = File::create(studio.join("large")).expect("made");
     let mut state = 1_u64;
     let mut piece = vec![0; MIB];
@@ -78,22 +76,41 @@ fn file(folder: &Path, mib: usize) {
         }
         file.write_all_at(&piece, (at * MIB) as u64).expect("written");
     }
-    measure("file", mib, "first copy", folder);
-    synchronise(folder);
-    measure("file", mib, "nothing changed", folder);
-    file.write_all_at(b"!", (mib * MIB / 2) as u64).expect("written");
-    measure("file", mib, "one byte changed", folder);
 }
+
+/// One byte.
+fn edit_file(studio: &Path, mib: usize) {
+    let file = File::options().write(true).open(studio.join("large")).expect("there");
+    file.write_all_at(b"!", (mib * MIB / 2) as u64).expect("written");
+}
+
+/// Of a size, below a folder.
+type Act = fn(&Path, usize);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [kind, folder, size] = arguments.as_slice() else {
-        panic!("growth entries|file <folder> <number|MiB>");
+    let [kind, folder, size, case] = arguments.as_slice() else {
+        panic!("growth entries|file <folder> <number|MiB> first|again|changed");
     };
-    let size = size.parse().expect("a number");
-    match kind.as_str() {
-        "entries" => entries(Path::new(folder), size),
-        "file" => file(Path::new(folder), size),
+    let (folder, size) = (Path::new(folder), size.parse().expect("a number"));
+    let studio = folder.join("studio");
+    let (make, edit, edited): (Act, Act, _) = match kind.as_str() {
+        "entries" => (make_entries, edit_entries, "one of a hundred edited"),
+        "file" => (make_file, edit_file, "one byte changed"),
+        other => panic!("{other}?"),
+    };
+    match case.as_str() {
+        "first" => {
+            make(&studio, size);
+            measure(kind, size, "first copy", folder);
+            // What was written in the last moment is read once more.
+            synchronise(folder);
+        }
+        "again" => measure(kind, size, "nothing changed", folder),
+        "changed" => {
+            edit(&studio, size);
+            measure(kind, size, edited, folder);
+        }
         other => panic!("{other}?"),
     }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How the cost of a synchronisation grows with what there is: `growth.py PROGRAM OUT PLOTS [--entries N,…] [--mib N,…] [--folder DIR]`.
 
-Runs the engine's example `growth` once for each size, writes its rows to OUT (JSON), and plots of them into the folder PLOTS (SVG).
+Runs the engine's example `growth` for each size and case, writes its rows to OUT (JSON), and plots of them into the folder PLOTS (SVG).
 """
 
 import argparse
@@ -22,27 +22,28 @@ def measured(program, kind, sizes, parent):
     for size in sizes:
         folder = tempfile.mkdtemp(prefix="atelier-growth-", dir=parent)
         try:
-            answer = subprocess.run([program, kind, folder, str(size)], check=True, capture_output=True, text=True)
+            for case in ("first", "again", "changed"):
+                line = subprocess.run([program, kind, folder, str(size), case], check=True, capture_output=True, text=True).stdout
+                rows.append(json.loads(line))
+                print(line, end="", flush=True)
         finally:
             shutil.rmtree(folder)
-        for line in answer.stdout.splitlines():
-            rows.append(json.loads(line))
-            print(line, flush=True)
     return rows
 
 
 def ticks(least, most):
-    return [10.0**power for power in range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)]
+    first, last = math.floor(math.log10(least)), math.ceil(math.log10(most))
+    return [10.0**power for power in range(first, max(last, first + 1) + 1)]
 
 
-def plot(rows, value, title, unit, across):
-    """Lines of the cases over sizes, both axes logarithmic; grey: growth in proportion."""
+def plot(rows, value, title, across):
+    """Lines of the cases over sizes, both axes logarithmic; dotted: growth in proportion."""
     points = [(row["size"], max(row[value], 1e-4), row["case"]) for row in rows]
     xs, ys = ticks(min(p[0] for p in points), max(p[0] for p in points)), ticks(min(p[1] for p in points), max(p[1] for p in points))
 
     def place(size, cost):
         x = MARGIN + (math.log10(size / xs[0])) / math.log10(xs[-1] / xs[0]) * (WIDTH - 2 * MARGIN)
-        y = HEIGHT - MARGIN - (math.log10(cost / ys[0])) / max(math.log10(ys[-1] / ys[0]), 1) * (HEIGHT - 2 * MARGIN)
+        y = HEIGHT - MARGIN - (math.log10(cost / ys[0])) / math.log10(ys[-1] / ys[0]) * (HEIGHT - 2 * MARGIN)
         return x, y
 
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
@@ -56,7 +57,14 @@ def plot(rows, value, title, unit, across):
     for y in ys:
         at = place(xs[0], y)
         lines.append(f'<line x1="{MARGIN}" y1="{at[1]:.1f}" x2="{WIDTH - MARGIN}" y2="{at[1]:.1f}" stroke="#eee"/>'
-                     f'<text x="{MARGIN - 6}" y="{at[1] + 4:.1f}" text-anchor="end">{y:g} {unit}</text>')
+                     f'<text x="{MARGIN - 6}" y="{at[1] + 4:.1f}" text-anchor="end">{y:g}</text>')
+    # Every tenfold size costs ten times as much along these.
+    decades = math.log10(ys[-1] / ys[0])
+    for start in range(-len(xs) + 1, math.ceil(decades)):
+        first, last = max(0, -start), min(math.log10(xs[-1] / xs[0]), decades - start)
+        if last > first:
+            (x1, y1), (x2, y2) = (place(xs[0] * 10**step, ys[0] * 10 ** (start + step)) for step in (first, last))
+            lines.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#bbb" stroke-dasharray="2 4"/>')
     for number, case in enumerate(dict.fromkeys(p[2] for p in points)):
         those = [place(size, cost) for size, cost, of in points if of == case]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in those)
@@ -85,9 +93,9 @@ def main():
     options.plots.mkdir(parents=True, exist_ok=True)
     for kind, across in (("entries", "files"), ("file", "MiB in one file")):
         those = [row for row in rows if row["kind"] == kind]
-        for value, what, unit in (("wall_s", "time", "s"), ("peak_mib", "most memory, both ends together", "MiB")):
+        for value, what in (("wall_s", "seconds"), ("peak_mib", "most memory in MiB, both ends in one process")):
             title = f"Synchronisation: {what}"
-            (options.plots / f"{kind}-{value.split('_')[0]}.svg").write_text(plot(those, value, title, unit, across))
+            (options.plots / f"{kind}-{value.split('_')[0]}.svg").write_text(plot(those, value, title, across))
 
 
 main()

@@ -22,6 +22,8 @@ class Atelier:
         atelier, agent = binaries
         self.live = live
         self.folder = folder
+        # None yet: no process is of it.
+        self.studio = "no studio"
         # Where a confined agent may read and execute.
         self.place = pathlib.Path(f"/opt/atelier-bench-{os.getpid()}")
         self.place.mkdir()
@@ -45,7 +47,11 @@ class Atelier:
         answer = json.loads(ready.read_text())
         self.url, self.key = answer["url"] + "/api/v1", answer["api_key"]
         net.enter(network.names[0])
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.end()
+            raise
 
     def call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -121,6 +127,9 @@ class Atelier:
     def close(self):
         self.call("POST", f"/studios/{self.studio}/stop")
         time.sleep(1)
+        self.end()
+
+    def end(self):
         self.child.terminate()
         self.child.wait()
         for pid in self.pids()[:-1]:

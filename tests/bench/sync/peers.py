@@ -23,8 +23,29 @@ def wait_for(port, address):
     sys.exit(f"bench: nothing listens on {address}:{port}")
 
 
+class TooSlow(Exception):
+    """Not within the limit."""
+
+
+def until(what, holds, seconds=60):
+    """Asks again and again."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if holds():
+                return
+        except (OSError, http.client.HTTPException, json.JSONDecodeError, KeyError):
+            # Not up yet.
+            pass
+        time.sleep(0.005)
+    raise TooSlow(what)
+
+
 class Peer:
     """One that runs as a command in the studio, against a daemon on the server."""
+
+    # For one synchronisation.
+    limit_s = 900
 
     def __init__(self, network, folder):
         self.network, self.folder = network, folder
@@ -36,14 +57,25 @@ class Peer:
     def command(self, *command, env=None):
         whole = ["ip", "netns", "exec", self.network.names[1], *map(str, command)]
         child = subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
-        ended = threading.Event()
-        watching = threading.Thread(target=self.watch, args=(str(child.pid), ended))
+        ended, late = threading.Event(), threading.Event()
+
+        def end_it():
+            late.set()
+            child.kill()
+
+        watching = threading.Thread(target=self.watch, args=(str(child.pid), ended), daemon=True)
         watching.start()
+        limit = threading.Timer(self.limit_s, end_it)
+        limit.daemon = True
+        limit.start()
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
+        limit.cancel()
         ended.set()
         watching.join()
         self.spent += usage.ru_utime + usage.ru_stime
+        if late.is_set():
+            raise TooSlow(" ".join(whole[4:]))
         return child.returncode
 
     def watch(self, pid, ended):
@@ -109,8 +141,10 @@ class Syncthing(Peer):
     name = "syncthing"
     KEY = "bench"
 
-    def __init__(self, network, folder):
+    def __init__(self, network, folder, live=False):
         super().__init__(network, folder)
+        # By default it lets ten seconds pass after a change.
+        watching = f'fsWatcherEnabled="{str(live).lower()}" fsWatcherDelayS="1"'
         homes = [folder / "st-server", folder / "st-studio"]
         ids = [self.generate(home) for home in homes]
         self.ids = ids
@@ -124,7 +158,7 @@ class Syncthing(Peer):
                                                                         "natEnabled", "startBrowser", "crashReportingEnabled"))
             (homes[number] / "config.xml").write_text(
                 f'<configuration version="36"><folder id="bench" label="bench" path="{root}" type="sendreceive" rescanIntervalS="0" '
-                f'fsWatcherEnabled="false"><filesystemType>basic</filesystemType>{"".join(f"""<device id="{one}"/>""" for one in ids)}'
+                f'{watching}><filesystemType>basic</filesystemType>{"".join(f"""<device id="{one}"/>""" for one in ids)}'
                 f'<minDiskFree unit="%">0</minDiskFree></folder>{devices}'
                 f'<gui enabled="true" tls="false"><address>{self.sockets[number]}</address><apikey>{self.KEY}</apikey></gui>'
                 f"<options><listenAddress>tcp://{addresses[number]}:22000</listenAddress>{off}<urAccepted>-1</urAccepted>"
@@ -134,7 +168,7 @@ class Syncthing(Peer):
                        "--no-restart", f"--logfile={homes[number]}/log"]
             self.daemons.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                                  env={**os.environ, "STNOUPGRADE": "1"}))
-        self.until("they are connected", lambda: self.ask(1, "GET", "/rest/system/connections")["connections"][ids[0]]["connected"])
+        until("syncthing's two are connected", lambda: self.ask(1, "GET", "/rest/system/connections")["connections"][ids[0]]["connected"])
 
     @staticmethod
     def generate(home):
@@ -153,19 +187,6 @@ class Syncthing(Peer):
             connection.close()
         return json.loads(text) if text.strip() else None
 
-    @staticmethod
-    def until(what, holds, seconds=1800):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                if holds():
-                    return
-            except (OSError, http.client.HTTPException, json.JSONDecodeError, KeyError):
-                # Not up yet.
-                pass
-            time.sleep(0.005)
-        sys.exit(f"bench: syncthing: {what}: not within {seconds} s")
-
     def sync(self, number):
         """Looks at one side, and waits until the other has all of it: so says the other's own index."""
         self.ask(number, "POST", "/rest/db/scan?folder=bench")
@@ -175,7 +196,7 @@ class Syncthing(Peer):
             idle = self.ask(1 - number, "GET", "/rest/db/status?folder=bench")["state"] == "idle"
             return other["completion"] == 100 and not other["needItems"] and not other["needDeletes"] and idle
 
-        self.until("the other side has all", complete)
+        until("syncthing's other side has all", complete, self.limit_s)
 
     def first(self):
         self.sync(0)
