@@ -38,6 +38,7 @@ mod entry;
 mod error;
 mod exclusions;
 mod fs;
+mod gone;
 mod index;
 mod link;
 mod meter;

@@ -46,6 +46,8 @@ pub(crate) enum Action {
     MakeFolder,
     /// A folder only when it is empty.
     Delete,
+    /// A folder with everything that was agreed below it, or nothing of it where it holds anything else.
+    DeleteTree,
     SetExecutable(bool),
     /// What is there, if not a folder, is displaced.
     PutFile {
@@ -88,6 +90,12 @@ pub(crate) enum Ended {
     Changed,
     /// The reason is for people.
     Skipped(String),
+}
+
+impl Action {
+    pub(crate) const fn deletes(&self) -> bool {
+        matches!(self, Self::Delete | Self::DeleteTree)
+    }
 }
 
 impl Operation {

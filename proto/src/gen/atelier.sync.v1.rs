@@ -91,6 +91,10 @@ pub struct Listing {
     /// Folders that are elsewhere now, with everything below them as it was agreed; from revision 2 on.
     #[prost(message, repeated, tag = "5")]
     pub moved: ::prost::alloc::vec::Vec<Moved>,
+    /// Folders that are gone with everything that was agreed below them, of which nothing else is said; from revision 3 on. None is within
+    /// another.
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub gone_trees: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 /// A shorter way to say that `from` is gone with all that was agreed below it, and that the same is at `to`, where nothing was agreed.
 /// No path of one is within a path of another.
@@ -204,7 +208,7 @@ pub struct Copy {
 pub struct Operation {
     #[prost(bytes = "bytes", tag = "1")]
     pub path: ::prost::bytes::Bytes,
-    #[prost(oneof = "operation::What", tags = "2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "operation::What", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
     pub what: ::core::option::Option<operation::What>,
 }
 /// Nested message and enum types in `Operation`.
@@ -229,6 +233,9 @@ pub mod operation {
         /// The folder that is there gets the operation's path, with everything in it; from revision 2 on.
         #[prost(bytes, tag = "8")]
         MoveFolder(::prost::bytes::Bytes),
+        /// The folder with everything that was agreed below it; not at all where it holds anything else. From revision 3 on.
+        #[prost(bool, tag = "9")]
+        DeleteTree(bool),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -307,10 +314,12 @@ pub struct Agreed {
     pub gone: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     #[prost(bool, tag = "3")]
     pub last: bool,
-    /// Not agreed, although listed or carried out: what was agreed there before still is.
+    /// Not agreed, although listed or carried out: what was agreed there before still is. Of a folder that was listed as gone with
+    /// everything below it: neither is any of that.
     #[prost(bytes = "bytes", repeated, tag = "5")]
     pub except: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-    /// Folders that were listed as moved here, and were then dealt with path by path: as if each path had been listed. Comes first.
+    /// Folders that were listed as moved here, or as gone with everything below them, and were then dealt with path by path: as if each
+    /// path had been listed. Comes first.
     #[prost(bytes = "bytes", repeated, tag = "6")]
     pub spelled: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }

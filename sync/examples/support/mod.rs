@@ -4,13 +4,16 @@
 
 use std::{
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
 };
 
 use bytes::Bytes;
 use sync::{
     Context, Exclusions, Link, LinkError, OnMassDeletion, Outcome, Request, ServerSide, StudioSide,
-    run, serve,
+    Watch, run, serve,
 };
 
 struct Channel {
@@ -28,7 +31,21 @@ impl Link for Channel {
     }
 }
 
+/// What tells a side where something may have changed; else it looks at everything.
+#[derive(Default)]
+pub(crate) struct Watches {
+    pub server: Option<Arc<Watch>>,
+    pub studio: Option<Arc<Watch>>,
+}
+
+#[allow(dead_code, reason = "each example uses its part")]
 pub(crate) fn synchronise(folder: &Path) -> Outcome {
+    synchronise_watched(folder, &Watches::default())
+}
+
+pub(crate) fn synchronise_watched(folder: &Path, watches: &Watches) -> Outcome {
+    let context =
+        |watch: &Option<Arc<Watch>>| Context { watch: watch.clone(), ..Context::system() };
     let (to_studio, from_server) = sync_channel(4);
     let (to_server, from_studio) = sync_channel(4);
     let mut server_link = Channel { to: to_studio, from: from_studio };
@@ -50,12 +67,12 @@ pub(crate) fn synchronise(folder: &Path) -> Outcome {
     };
     std::thread::scope(|scope| {
         let serving = scope.spawn(move || {
-            let end = serve(&studio, &mut studio_link, &Context::system());
+            let end = serve(&studio, &mut studio_link, &context(&watches.studio));
             drop(studio_link);
             end
         });
         let request = Request { on_mass_deletion: OnMassDeletion::Allow, ..Request::default() };
-        let outcome = run(&server, &request, &mut server_link, &Context::system());
+        let outcome = run(&server, &request, &mut server_link, &context(&watches.server));
         drop(server_link);
         let studio = serving.join().expect("it does not panic");
         match (outcome, studio) {

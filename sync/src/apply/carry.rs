@@ -89,6 +89,7 @@ impl<'a> Carrier<'a> {
         }
         new::gather(&mut tasks);
         tree::gather(self.side, &mut tasks);
+        tree::look_at_whole(self.side, &mut tasks)?;
         let batch = self.prepare_trash(&mut tasks);
         self.flush_contents(&tasks, batch.as_ref().ok().and_then(Option::as_ref))
             .map_err(Error::io("make what came durable"))?;

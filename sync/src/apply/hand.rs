@@ -135,9 +135,11 @@ impl<'a> Hand<'a> {
 
     /// Does what stands for many operations at once; answers what is one.
     fn whole(&mut self, mut task: Task) -> Option<Task> {
+        let mut is_one = false;
         let (within, done) = match std::mem::replace(&mut task.ready, Ready::Coming) {
             Ready::DeleteTree(tree) => {
                 task.ready = Ready::Delete;
+                is_one = tree.is_one;
                 let done = match (self.batch, task.thing.take()) {
                     (Ok(Some(batch)), Some(thing)) => {
                         tree.gone.take(self.side, batch.folder.as_fd(), &thing)
@@ -157,6 +159,9 @@ impl<'a> Hand<'a> {
             ready => return Some(Task { ready, ..task }),
         };
         match done {
+            Ok(false) if is_one => {
+                self.ended.push((task.at, task.path, Ended::Changed, false));
+            }
             // Folders before what is in them, or behind it.
             Ok(false) if task.ready.is_delete() => {
                 self.torn.extend(within.into_iter().chain([task]));
@@ -239,7 +244,9 @@ impl<'a> Hand<'a> {
             Ready::MoveFolder(from) => self.move_folder(&spot, &from),
             Ready::Failed(ended) => Ok(ended),
             // Trees are dealt with before.
-            Ready::Coming | Ready::DeleteTree(_) | Ready::PutTree(_) => Ok(Ended::Changed),
+            Ready::Coming | Ready::DeleteWhole | Ready::DeleteTree(_) | Ready::PutTree(_) => {
+                Ok(Ended::Changed)
+            }
         };
         self.folder = Some((parent, folder));
         Ok(done.unwrap_or_else(|error| skip(&error)))

@@ -56,7 +56,9 @@ pub(crate) enum Ready {
     /// As [`Self::NewFolder`], with all that came into it.
     PutTree(Box<NewTree>),
     Delete,
-    /// A folder with all that is in it, at once.
+    /// A folder with all that the last look saw in it, or not at all.
+    DeleteWhole,
+    /// As [`Self::DeleteWhole`], or what stands for several [`Self::Delete`].
     DeleteTree(Box<Tree>),
     SetExecutable(bool),
     PutFile(Staged),
@@ -71,7 +73,7 @@ pub(crate) enum Ready {
 
 impl Ready {
     const fn is_delete(&self) -> bool {
-        matches!(self, Self::Delete | Self::DeleteTree(_))
+        matches!(self, Self::Delete | Self::DeleteWhole | Self::DeleteTree(_))
     }
 
     const fn is_folder(&self) -> bool {

@@ -14,8 +14,10 @@ use super::{Ready, hand::Task};
 use crate::{
     RelPath,
     entry::Digest,
+    error::Error,
     fs::{Found, What, is_absent, look_in, names, open_folder_in},
     path::Joined,
+    plan::Ended,
     side::{Side, mount},
     threads,
     trash::Note,
@@ -55,6 +57,11 @@ impl Gone {
         Note::new(thing, &self.path, None, reason, now_s).with_contents(contents)
     }
 
+    /// Whether an open folder has nothing else in it than is expected.
+    fn is_all(&self, folder: &OwnedFd) -> io::Result<bool> {
+        look_through(folder, &self.path, &self.within, &mut Vec::new())
+    }
+
     /// Moves the folder into a folder of the trash. `false`: there is more or something else in it than is expected, or it
     /// can't be moved; it is where it was.
     pub(crate) fn take(&self, side: &Side, trash: BorrowedFd<'_>, thing: &str) -> io::Result<bool> {
@@ -64,8 +71,8 @@ impl Gone {
         if fs.rename_new(parent.as_fd(), name, trash, thing.as_bytes()).is_err() {
             return Ok(false);
         }
-        let is_all = open_folder_in(trash, thing.as_bytes())
-            .and_then(|folder| look_through(&folder, &self.path, &self.within, &mut Vec::new()));
+        let taken = open_folder_in(trash, thing.as_bytes());
+        let is_all = taken.and_then(|folder| self.is_all(&folder));
         if matches!(is_all, Ok(true)) {
             return Ok(true);
         }
@@ -127,6 +134,28 @@ fn look_through(
 pub(crate) struct Tree {
     pub(super) gone: Gone,
     pub(super) tasks: Vec<Task>,
+    /// It goes as a whole or not at all.
+    pub(super) is_one: bool,
+}
+
+/// Readies the folders that go as a whole or not at all.
+pub(super) fn look_at_whole(side: &Side, tasks: &mut [Task]) -> Result<(), Error> {
+    for task in tasks.iter_mut().filter(|task| matches!(task.ready, Ready::DeleteWhole)) {
+        let seen = side.seen_tree(&task.path)?.into_iter().map(|(path, seen)| Expected {
+            path,
+            found: seen.found,
+            content: seen.entry.digest(),
+        });
+        let gone = Gone::new(task.path.clone(), seen);
+        let is_folder = task.expected.is_some_and(|found| found.what == What::Folder);
+        let looked = side.root.folder(Some(&task.path)).and_then(|folder| gone.is_all(&folder));
+        task.ready = if is_folder && matches!(looked, Ok(true)) {
+            Ready::DeleteTree(Box::new(Tree { gone, tasks: Vec::new(), is_one: true }))
+        } else {
+            Ready::Failed(Ended::Changed)
+        };
+    }
+    Ok(())
 }
 
 /// Finds the folders that go with all that is in them, and puts what is in them with the deletion of the folder.
@@ -134,7 +163,7 @@ pub(super) fn gather(side: &Side, tasks: &mut Vec<Task>) {
     let is_folder = |task: &Task| task.expected.is_some_and(|found| found.what == What::Folder);
     let mut expected: Vec<Expected> = tasks
         .iter()
-        .filter(|task| task.ready.is_delete())
+        .filter(|task| matches!(task.ready, Ready::Delete))
         .filter_map(|task| {
             let (path, content) = (task.path.clone(), task.content);
             task.expected.map(|found| Expected { path, found, content })
@@ -187,7 +216,8 @@ pub(super) fn gather(side: &Side, tasks: &mut Vec<Task>) {
                     task.expected.map(|found| Expected { path, found, content })
                 });
                 let gone = Gone::new(task.path.clone(), inner);
-                task.ready = Ready::DeleteTree(Box::new(Tree { gone, tasks: within }));
+                let tree = Tree { gone, tasks: within, is_one: false };
+                task.ready = Ready::DeleteTree(Box::new(tree));
             }
             Some(within) => tasks.extend(within),
             None => {}

@@ -32,6 +32,13 @@ pub(super) struct Gone {
     pub why: Why,
 }
 
+impl Gone {
+    /// Whether all that was agreed of it is gone with it.
+    pub(super) fn is_whole(&self) -> bool {
+        self.why == Why::Nothing && self.what.agreed.as_ref().is_some_and(Entry::is_folder)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
     /// There is nothing.

@@ -15,7 +15,8 @@ use crate::{
     error::Error,
     exclusions::Exclusions,
     fs::{Found, Root, Stamp, What},
-    moves::{Move, Moves},
+    gone::GoneTrees,
+    moves::{Move, Moves, touch},
     state::{Memory, State, Updates},
     threads,
     watch::{Item, Look, What as Where, Work},
@@ -75,6 +76,8 @@ pub(crate) struct Scan {
     pub linked: BTreeSet<RelPath>,
     /// Folders that are elsewhere now and as they were agreed. Nothing else tells of what is and was there.
     pub moved: Moves,
+    /// Folders that are gone with all that was agreed below them. Nothing else tells of what was there.
+    pub gone: GoneTrees,
     /// That are there; of a look at some folders only: in these.
     pub entries: u64,
 }
@@ -132,9 +135,15 @@ pub(crate) fn scan(scanning: Scanning<'_>) -> Result<Scan, Error> {
         seen.scan.entries += entries;
     }
     let moved = std::mem::take(&mut seen.scan.moved);
-    let gone = gone.into_iter().filter(|gone| !moved.is_from(&gone.path)).map(Task::Lost);
-    let tasks = std::mem::take(&mut seen.new).into_iter().map(Task::New).chain(gone).collect();
-    seen.pass(scanning, Pass::Last(&origins, &moved), tasks, &below)?;
+    let gone = gone.into_iter().filter(|gone| !moved.is_from(&gone.path));
+    let is_whole = |gone: &Gone| scanning.is_agreed && gone.is_whole() && !moved.touch(&gone.path);
+    let (whole, parts): (Vec<Gone>, Vec<Gone>) = gone.partition(is_whole);
+    let parts = parts.into_iter().map(Task::Lost);
+    let tasks = std::mem::take(&mut seen.new).into_iter().map(Task::New).chain(parts).collect();
+    let last = Pass::Last(&origins, &moved);
+    seen.pass(scanning, last, tasks, &below)?;
+    let parts = seen.whole(whole);
+    seen.pass(scanning, last, parts, &below)?;
     let Part { mut scan, vanished, .. } = seen;
     scan.moved = moved;
     for path in vanished {
@@ -198,6 +207,18 @@ impl Part {
             self.add(part?);
         }
         Ok(())
+    }
+
+    /// Keeps the folders of which nothing else is said; the others are told path by path.
+    fn whole(&mut self, mut gone: Vec<Gone>) -> Vec<Task> {
+        let Scan { differences, unknown, gone: trees, .. } = &mut self.scan;
+        gone.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        let is_told = |path: &RelPath| touch(differences, path) || touch(unknown, path);
+        // What went before the folder it is in is told with that.
+        let is_torn = |Gone { path, .. }: &Gone| {
+            !trees.cover(path) && (is_told(path) || !trees.add(path.clone()))
+        };
+        gone.into_iter().filter(is_torn).map(Task::Lost).collect()
     }
 
     fn add(&mut self, other: Self) {

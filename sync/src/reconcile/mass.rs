@@ -18,12 +18,15 @@ const SOME: usize = 2;
 pub(super) fn question(input: &Input<'_>, plan: &mut Plan) -> Option<Side> {
     for lost_by in [Side::Studio, Side::Server] {
         let deleting = plan.operations(lost_by.other());
-        let gone: Vec<_> = deleting
+        let single = deleting
             .iter()
             .filter(|operation| operation.action == Action::Delete)
             .filter_map(|operation| Some((&operation.path, input.base.get(&operation.path)?)))
             .filter(|(path, entry)| !entry.is_folder() && !input.tree(lost_by).contains_key(*path))
-            .collect();
+            .map(|(_, entry)| entry.digest());
+        let whole = input.gone.iter().filter(|(side, _)| *side == lost_by.other());
+        let gone: Vec<Option<Digest>> =
+            single.chain(whole.flat_map(|(_, tree)| tree.contents())).collect();
         let before = input.policy.lost_before.by(lost_by);
         let before = usize::try_from(before).unwrap_or(usize::MAX);
         if gone.is_empty() {
@@ -34,7 +37,7 @@ pub(super) fn question(input: &Input<'_>, plan: &mut Plan) -> Option<Side> {
             input.tree(lost_by).values().filter_map(Entry::digest).collect();
         let deletions = gone
             .iter()
-            .filter(|(_, entry)| entry.digest().is_none_or(|digest| !there.contains(&digest)))
+            .filter(|content| content.is_none_or(|digest| !there.contains(&digest)))
             .count();
         let gone = gone.len();
         *plan.losses.by_mut(lost_by) = deletions as u64;
@@ -57,7 +60,7 @@ pub(super) fn withhold(side: Side, plan: &mut Plan) {
     let operations = plan.operations(side);
     let withheld: BTreeSet<_> = operations
         .iter()
-        .filter(|operation| operation.action == Action::Delete)
+        .filter(|operation| operation.action.deletes())
         .map(|operation| operation.path.clone())
         .collect();
     operations.retain(|operation| {

@@ -20,6 +20,7 @@ use crate::{
     RelPath,
     entry::Tree,
     exclusions::Exclusions,
+    gone::GoneTree,
     moves::Move,
     outcome::{Conflict, Losses, MassDeletion},
     plan::{Action, Operation, Phase, Side},
@@ -40,6 +41,8 @@ pub(crate) struct Input<'a> {
     pub policy: &'a Policy,
     /// To be done on a side. Nothing in the trees is below their paths.
     pub moves: &'a [(Side, Move)],
+    /// Folders that go as a whole on a side. Nothing in the trees is at, above or below their paths.
+    pub gone: &'a [(Side, GoneTree)],
 }
 
 /// Entries that are no folders, of the whole trees.
@@ -135,6 +138,10 @@ impl Input<'_> {
 /// Decides.
 pub(crate) fn reconcile(input: &Input<'_>) -> Plan {
     let mut plan = decide::decide(input, None);
+    for (side, tree) in input.gone {
+        let (phase, path) = (Phase::Deletions, tree.path.clone());
+        plan.operations(*side).push(Operation { phase, path, action: Action::DeleteTree });
+    }
     if let Some(lost) = mass::question(input, &mut plan) {
         match input.policy.on_mass_deletion {
             OnMassDeletion::Allow => plan.questions.clear(),

@@ -28,6 +28,8 @@ pub(crate) struct Sources<'a> {
     wanted: &'a HashSet<Digest>,
     changed: BTreeSet<RelPath>,
     deleted: BTreeSet<RelPath>,
+    /// Deleted with all that is in them.
+    trees: BTreeSet<RelPath>,
     /// With the first path, and whether it stays: what does is the better source, good in every phase.
     found: HashMap<Digest, (RelPath, bool)>,
     trash: HashMap<Digest, Thing>,
@@ -38,14 +40,16 @@ impl<'a> Sources<'a> {
         let paths = |deleted: bool| {
             operations
                 .iter()
-                .filter(|operation| (operation.action == Action::Delete) == deleted)
+                .filter(|operation| operation.action.deletes() == deleted)
                 .map(|operation| operation.path.clone())
                 .collect()
         };
+        let trees = operations.iter().filter(|operation| operation.action == Action::DeleteTree);
         Self {
             wanted,
             changed: paths(false),
             deleted: paths(true),
+            trees: trees.map(|operation| operation.path.clone()).collect(),
             found: HashMap::new(),
             trash: HashMap::new(),
         }
@@ -59,7 +63,8 @@ impl<'a> Sources<'a> {
         if self.changed.contains(path) {
             return;
         }
-        let stays = !self.deleted.contains(path);
+        let goes_within = || path.ancestors().any(|above| self.trees.contains(&above));
+        let stays = !self.deleted.contains(path) && (self.trees.is_empty() || !goes_within());
         match self.found.get(&digest) {
             Some((_, known_stays)) if *known_stays || !stays => {}
             _ => drop(self.found.insert(digest, (path.clone(), stays))),

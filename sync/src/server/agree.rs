@@ -33,7 +33,7 @@ impl Run<'_> {
         let here = self.here;
         let mut updates = applier.known()?;
         let is_shared = self.ground.is_shared;
-        if agreement.is_empty() && self.moved.is_empty() && is_shared {
+        if agreement.is_empty() && self.moved.is_empty() && self.gone.is_empty() && is_shared {
             here.state.learn(here.fs().as_ref(), &updates)?;
             return pipe.send(Body::Done(pb::Done {}));
         }
@@ -52,7 +52,7 @@ impl Run<'_> {
         }
         let begin_anew = self.ground.agreed.is_none();
         let fs = here.fs().as_ref();
-        here.state.agree(fs, &self.moved, &updates, begin_anew, self.studio_root)?;
+        here.state.agree(fs, &self.moved, &self.gone, &updates, begin_anew, self.studio_root)?;
         drop(updates);
         self.tell(whole.as_ref().unwrap_or(&agreement), pipe)?;
         match pipe.recv()? {
@@ -80,6 +80,9 @@ impl Run<'_> {
             if !agreement.contains_key(path) {
                 telling.except(path)?;
             }
+        }
+        for folder in &self.kept {
+            telling.except(folder)?;
         }
         telling.agreed.last = true;
         telling.pipe.send(Body::Agreed(telling.agreed))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{listing::Listed, moves::Sorted};
+use super::{listing::Listed, moves, trees};
 use crate::{
     RelPath, Side as Which,
     apply::copy_prefix,
@@ -29,7 +29,8 @@ pub(super) struct Picture {
     pub unknown: BTreeSet<RelPath>,
     /// Of the studio.
     pub studio_entries: u64,
-    pub moves: Sorted,
+    pub moves: moves::Sorted,
+    pub trees: trees::Sorted,
 }
 
 /// What is agreed with this studio.
@@ -48,7 +49,7 @@ impl Picture {
         listed: &Listed,
         request: &Request,
         label: &str,
-        moves: Sorted,
+        (moves, trees): (moves::Sorted, trees::Sorted),
     ) -> Result<Self, Error> {
         let paths = paths(here, ground, listed, request, label)?;
         let (mut base, mut server, mut studio) = (Tree::new(), Tree::new(), Tree::new());
@@ -78,10 +79,12 @@ impl Picture {
         let common = tally.files.saturating_sub(files(&base));
         let counts = Counts {
             base: tally.files,
-            server: common + files(&server),
-            studio: common + files(&studio),
+            server: (common + files(&server)).saturating_sub(trees.files_gone(Which::Server)),
+            studio: (common + files(&studio)).saturating_sub(trees.files_gone(Which::Studio)),
         };
-        let studio_entries = tally.entries.saturating_sub(base.len() as u64) + studio.len() as u64;
+        let entries_gone: usize = trees.gone(Which::Studio).map(|tree| tree.entries.len()).sum();
+        let studio_entries = (tally.entries + studio.len() as u64)
+            .saturating_sub((base.len() + entries_gone) as u64);
         let server_times = here
             .seen
             .differences
@@ -92,15 +95,16 @@ impl Picture {
             .collect();
         let unknown = here.seen.unknown.keys().chain(listed.unknown.keys()).cloned().collect();
         let times = Times { server: server_times, studio: listed.modified_ms.clone() };
-        Ok(Self { base, server, studio, times, counts, unknown, studio_entries, moves })
+        Ok(Self { base, server, studio, times, counts, unknown, studio_entries, moves, trees })
     }
 
-    /// Of nothing but what moved on either side, and is agreed otherwise.
-    pub(super) fn of_moves(base: Tree, server: Tree, studio: Tree, times: Times) -> Self {
-        // What has moved is no loss.
+    /// Of nothing but what moved or went as a whole on either side, and is agreed otherwise.
+    pub(super) fn of_trees(base: Tree, server: Tree, studio: Tree, times: Times) -> Self {
+        // What has moved is no loss; what is gone was counted before.
         let counts = Counts { base: u64::MAX, server: u64::MAX, studio: u64::MAX };
-        let (unknown, moves) = (BTreeSet::new(), Sorted::default());
-        Self { base, server, studio, times, counts, unknown, studio_entries: 0, moves }
+        let (moves, trees) = (moves::Sorted::default(), trees::Sorted::default());
+        let (unknown, studio_entries) = (BTreeSet::new(), 0);
+        Self { base, server, studio, times, counts, unknown, studio_entries, moves, trees }
     }
 
     fn tree(&self, side: Which) -> &Tree {
@@ -130,7 +134,8 @@ impl Picture {
             let is_wanted =
                 |entry: &Entry| entry.digest().is_some_and(|digest| wanted.contains(&digest));
             // What is not in the trees is on both sides as it was agreed.
-            let left = self.moves.left();
+            let mut left = self.moves.left();
+            left.extend(self.trees.gone(side).map(|tree| &tree.path));
             let stays = |path: &RelPath| {
                 left.is_empty() || !path.ancestors().any(|above| left.contains(&above))
             };

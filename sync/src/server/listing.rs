@@ -7,6 +7,7 @@ use proto::sync::v1::message::Body;
 use crate::{
     RelPath,
     error::Error,
+    gone::GoneTrees,
     index::Unknown,
     moves::Moves,
     state::Agreement,
@@ -23,6 +24,7 @@ pub(super) struct Listed {
     pub modified_ms: BTreeMap<RelPath, i64>,
     pub unknown: BTreeMap<RelPath, Unknown>,
     pub moved: Moves,
+    pub gone: GoneTrees,
 }
 
 pub(super) fn receive(pipe: &mut Pipe<'_>) -> Result<Listed, Error> {
@@ -46,6 +48,11 @@ pub(super) fn receive(pipe: &mut Pipe<'_>) -> Result<Listed, Error> {
         for moved in &part.moved {
             if !listed.moved.add(wire::one_move(moved)?) {
                 return Err(Error::protocol("moves that overlap"));
+            }
+        }
+        for folder in &part.gone_trees {
+            if !listed.gone.add(wire::path(folder)?) {
+                return Err(Error::protocol("folders gone within each other"));
             }
         }
         if listed.told.len() > MOST_ENTRIES || listed.unknown.len() > MOST_ENTRIES {

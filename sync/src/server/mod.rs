@@ -9,6 +9,7 @@ mod pull;
 mod push;
 mod report;
 mod shadow;
+mod trees;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +25,7 @@ use crate::{
     entry::{Entry, Tree},
     error::Error,
     exclusions::Exclusions,
+    gone::GoneTree,
     link::Link,
     moves::Move,
     outcome::{Outcome, Skipped, Stats},
@@ -36,7 +38,7 @@ use crate::{
     },
     side::{Layout, Side, absolute},
     state::{Agreement, distrusting},
-    wire::{MOVES, PROTOCOL, Pipe, root_name},
+    wire::{PROTOCOL, Pipe, root_name},
 };
 
 /// A zone's folder, or a part of one, on the server.
@@ -75,10 +77,18 @@ struct Run<'a> {
     fresher: BTreeMap<RelPath, Entry>,
     /// That both sides have now.
     moved: Vec<Move>,
-    /// Moves of the studio that were dealt with path by path.
+    /// Folders that go as a whole on a side.
+    trees: BTreeMap<RelPath, GoneTree>,
+    /// That both sides have no more.
+    gone: Vec<RelPath>,
+    /// That the studio has no more, and the server still has.
+    kept: BTreeSet<RelPath>,
+    /// Moves of the studio, and folders that it has no more, that were dealt with path by path.
     spelled: Vec<RelPath>,
     /// Moves that could not be done on a side.
     stuck: Vec<(Which, Move)>,
+    /// Folders that could not go as a whole on a side.
+    torn: Vec<(Which, GoneTree)>,
 }
 
 /// Synchronises. One run a zone at a time: the caller holds the zone. Blocks; ends early when the context is cancelled or the
@@ -125,8 +135,10 @@ fn run_once(
     let ground = Ground { agreed, is_shared: welcome.changes_only };
     here.look(&side.exclusions, agreed.is_some())?;
     let mut listed = listing::receive(&mut pipe)?;
-    let studio_can = welcome.protocol >= MOVES;
-    let sorted = moves::sort(&mut here, &mut listed, ground, side, request, studio_can)?;
+    let can = welcome.protocol;
+    let moves = moves::sort(&mut here, &mut listed, ground, side, request, can)?;
+    let trees = trees::sort(&mut here, &mut listed, ground, side, request, can)?;
+    let sorted = (moves, trees);
     let picture = Picture::new(&here, ground, &listed, request, &side.studio_label, sorted)?;
     compare::check(&here, ground, &listed, &picture.studio)?;
     let plan = decide(&here, side, request, &picture)?;
@@ -144,8 +156,12 @@ fn run_once(
         failed: BTreeSet::new(),
         fresher: BTreeMap::new(),
         moved: picture.moves.done,
-        spelled: picture.moves.spelled,
+        kept: picture.trees.on(Which::Server).map(|tree| tree.path.clone()).collect(),
+        gone: picture.trees.done.into_iter().map(|tree| tree.path).collect(),
+        trees: picture.trees.to_do.into_iter().map(|(_, it)| (it.path.clone(), it)).collect(),
+        spelled: [picture.moves.spelled, picture.trees.spelled].concat(),
         stuck: Vec::new(),
+        torn: Vec::new(),
     };
     run.carry_out(plan, &mut pipe)?;
     let mut outcome = run.outcome;
@@ -172,6 +188,7 @@ fn decide(
         exclusions: &side.exclusions,
         policy: &policy,
         moves: &picture.moves.to_do,
+        gone: &picture.trees.to_do,
     });
     picture.find_sources(here, Which::Server, &mut plan.server)?;
     picture.find_sources(here, Which::Studio, &mut plan.studio)?;
@@ -248,6 +265,7 @@ impl Run<'_> {
             self.ended(Which::Studio, &operation, Ended::Skipped(reason));
         }
         self.spell_out_stuck(&mut plan, applier, pipe)?;
+        self.spell_out_torn(&mut plan, applier, pipe)?;
         // They may be many, and nobody asks for them any more.
         drop((std::mem::take(&mut plan.server), safe));
         for tree in [&mut self.base, &mut self.server, &mut self.studio] {
@@ -280,6 +298,20 @@ impl Run<'_> {
             }
             return;
         }
+        if operation.action == Action::DeleteTree
+            && let Some(tree) = self.trees.get(&operation.path)
+        {
+            if ended == Ended::Done {
+                let path = tree.path.clone();
+                self.kept.remove(&path);
+                self.report_gone(side, &path);
+                self.gone.push(path);
+            } else {
+                tracing::debug!(path = %tree.path, ?ended, "dealt with path by path");
+                self.torn.push((side, tree.clone()));
+            }
+            return;
+        }
         match ended {
             Ended::Done => {
                 if side == Which::Studio
@@ -308,7 +340,9 @@ impl Run<'_> {
             Action::MakeFolder => Some(Entry::Folder),
             Action::Delete => None,
             // It does not know what else there is to the one; the other is kept apart.
-            Action::SetExecutable(_) | Action::MoveFolder { .. } => return None,
+            Action::SetExecutable(_) | Action::MoveFolder { .. } | Action::DeleteTree => {
+                return None;
+            }
             Action::PutFile { entry, .. } => Some(self.fresher.get(&path).unwrap_or(entry).clone()),
             Action::PutLink { target } => Some(Entry::Link { target: target.clone() }),
         };

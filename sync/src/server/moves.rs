@@ -21,7 +21,7 @@ use crate::{
     server::ServerSide,
     side::{Side, Spelled},
     state::Agreement,
-    wire::Pipe,
+    wire::{MOVES, Pipe},
 };
 
 /// What becomes of the moves of either side.
@@ -56,7 +56,7 @@ pub(super) fn sort(
     ground: Ground,
     side: &ServerSide,
     request: &Request,
-    studio_can: bool,
+    protocol: u32,
 ) -> Result<Sorted, Error> {
     let mut sorted = Sorted::default();
     let theirs = std::mem::take(&mut listed.moved);
@@ -89,7 +89,7 @@ pub(super) fn sort(
         }
         let is_done_there = is_plain
             && ground.is_shared
-            && studio_can
+            && protocol >= MOVES
             && policy.changes(Which::Studio)
             && !theirs.touch(&one.from)
             && !theirs.touch(&one.to)
@@ -145,6 +145,9 @@ impl Deciding<'_> {
     fn is_alone(&self, one: &Move) -> Result<bool, Error> {
         for path in [&one.from, &one.to] {
             let unknown = |unknown: &BTreeMap<RelPath, Unknown>| touch(unknown, path);
+            if self.here.seen.gone.touch(path) || self.listed.gone.touch(path) {
+                return Ok(false);
+            }
             if is_within(&self.here.seen.differences, path)
                 || is_within(&self.listed.told, path)
                 || unknown(&self.here.seen.unknown)
@@ -229,8 +232,19 @@ impl Run<'_> {
             tree
         };
         let (server, studio) = (tree(Which::Server), tree(Which::Studio));
-        let picture = Picture::of_moves(base, server, studio, times);
-        // A move loses nothing, whatever went before.
+        let picture = Picture::of_trees(base, server, studio, times);
+        self.carry_out_spelled(picture, plan, applier, pipe)
+    }
+
+    /// What was to be done as a whole, path by path.
+    pub(super) fn carry_out_spelled(
+        &mut self,
+        picture: Picture,
+        plan: &mut Plan,
+        applier: &mut Applier<'_, '_>,
+        pipe: &mut Pipe<'_>,
+    ) -> Result<(), Error> {
+        // A move loses nothing, whatever went before, and what is gone was asked about.
         let request = Request { lost_before: Losses::default(), ..self.request.clone() };
         let spelled = decide(self.here, self.side, &request, &picture)?;
         self.expect(&spelled);

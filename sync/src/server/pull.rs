@@ -104,6 +104,7 @@ impl Run<'_> {
                 let ready = match &operation.action {
                     Action::MakeFolder => Ready::MakeFolder,
                     Action::Delete => Ready::Delete,
+                    Action::DeleteTree => Ready::DeleteWhole,
                     Action::SetExecutable(executable) => Ready::SetExecutable(*executable),
                     Action::PutLink { target } => Ready::PutLink(target.clone()),
                     Action::MoveFolder { from } => Ready::MoveFolder(from.clone()),

@@ -102,6 +102,7 @@ impl Run<'_> {
         match &operation.action {
             Action::MakeFolder => tell(pipe, out, Do::MakeFolder(true)).map(|()| 0),
             Action::Delete => tell(pipe, out, Do::Delete(true)).map(|()| 0),
+            Action::DeleteTree => tell(pipe, out, Do::DeleteTree(true)).map(|()| 0),
             Action::SetExecutable(executable) => {
                 tell(pipe, out, Do::SetExecutable(*executable)).map(|()| 0)
             }

@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::{
-    Side as Which,
+    RelPath, Side as Which,
     entry::Entry,
     outcome::{Change, ChangeKind},
     plan::{Action, Operation, Phase},
@@ -23,6 +23,21 @@ impl Run<'_> {
         changes.push(change);
     }
 
+    /// A folder that went as a whole: each path, as if it had gone alone.
+    pub(super) fn report_gone(&mut self, side: Which, folder: &RelPath) {
+        let Some(tree) = self.trees.get(folder) else { return };
+        let changes = match side {
+            Which::Server => &mut self.outcome.server_changes,
+            Which::Studio => &mut self.outcome.studio_changes,
+        };
+        changes.extend(tree.entries.iter().rev().map(|(path, entry)| Change {
+            path: path.clone(),
+            from: None,
+            kind: ChangeKind::Deleted,
+            is_folder: entry.is_folder(),
+        }));
+    }
+
     /// What would happen.
     pub(super) fn report_planned(&mut self, plan: &Plan) {
         self.outcome.server_changes =
@@ -39,6 +54,7 @@ impl Run<'_> {
         let before = tree.get(&operation.path);
         let (kind, is_folder) = match &operation.action {
             Action::MakeFolder => (ChangeKind::Created, true),
+            Action::DeleteTree => (ChangeKind::Deleted, true),
             Action::Delete => (ChangeKind::Deleted, before.is_some_and(Entry::is_folder)),
             Action::SetExecutable(_) => (ChangeKind::Modified, false),
             Action::PutFile { .. } | Action::PutLink { .. } => {

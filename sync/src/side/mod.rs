@@ -1,5 +1,6 @@
 //! What both sides have: a root, a place for staging and trash beside it, a memory, and what the last look at the root showed.
 
+mod gone;
 mod moved;
 mod place;
 mod untouched;
@@ -23,6 +24,7 @@ use crate::{
     error::Error,
     exclusions::Exclusions,
     fs::{FileSystem, Found, Root},
+    gone::GoneTrees,
     index::{Known, Scan, Scanned, Scanning, is_racy, scan},
     moves::Moves,
     state::{Memory, State, Update, Updates},
@@ -52,6 +54,8 @@ pub(crate) struct Side {
     pub seen: Scan,
     /// What the last look found to be elsewhere, whether or not it is told so.
     moved: Moves,
+    /// Likewise, what is gone as a whole.
+    gone: GoneTrees,
     /// As it was after the last look.
     pub memory: Memory,
     /// As of the last look.
@@ -74,7 +78,8 @@ impl Side {
             .map_err(Error::io("prepare the staging folder"))?;
         let (seen, memory) = (Scan::default(), state.memory()?);
         let (exclusions, untouched) = (Exclusions::none(), Untouched::default());
-        let (moved, context) = (Moves::default(), context.clone());
+        let (moved, gone) = (Moves::default(), GoneTrees::default());
+        let context = context.clone();
         Ok(Self {
             root,
             place,
@@ -82,6 +87,7 @@ impl Side {
             root_name,
             seen,
             moved,
+            gone,
             memory,
             exclusions,
             untouched,
@@ -117,6 +123,7 @@ impl Side {
         let unsettled = look.as_ref().map(|_| Seen::of(&self.seen));
         let learned = std::mem::take(&mut self.seen.learned);
         self.moved = self.seen.moved.clone();
+        self.gone = self.seen.gone.clone();
         if !learned.is_empty() {
             self.state.learn(self.fs().as_ref(), &learned)?;
             self.memory = self.state.memory()?;
@@ -134,6 +141,9 @@ impl Side {
         for difference in self.seen.differences.values() {
             entries += u64::from(difference.now.is_some());
             entries = entries.saturating_sub(u64::from(difference.agreed.is_some()));
+        }
+        for folder in self.seen.gone.iter() {
+            entries = entries.saturating_sub(self.agreed_tree(folder)?.entries.len() as u64);
         }
         Ok(entries)
     }

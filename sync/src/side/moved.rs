@@ -52,6 +52,9 @@ impl Side {
 
     /// What is remembered of what was seen at a path.
     pub(super) fn remembered(&self, path: &RelPath) -> Result<Remembered, Error> {
+        if self.gone.cover(path) {
+            return Ok(Remembered::default());
+        }
         match self.moved.before(path) {
             Before::Here => self.memory.get(path),
             Before::At(from) => self.memory.get(&from),

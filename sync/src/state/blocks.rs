@@ -1,6 +1,8 @@
 //! Block lists by the content they belong to.
 
-use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    ReadableDatabase, ReadableTable, ReadableTableMetadata as _, TableDefinition, WriteTransaction,
+};
 
 use super::{State, broken};
 use crate::{delta::BlockList, entry::Digest, error::Error};
@@ -37,6 +39,9 @@ pub(super) fn forget(writing: &WriteTransaction, contents: &[Digest]) -> Result<
         return Ok(());
     }
     let mut table = writing.open_table(BLOCKS)?;
+    if table.is_empty()? {
+        return Ok(());
+    }
     for content in contents {
         let known = table.get(content.0.as_slice())?.is_some();
         if known {

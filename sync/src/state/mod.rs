@@ -5,6 +5,7 @@
 //! nothing is known of earlier runs, and nothing is ever deleted for that reason.
 
 mod blocks;
+mod gone;
 mod memory;
 mod moving;
 mod opening;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{tally::Tallier, update::Updating};
 use crate::{
+    RelPath,
     error::Error,
     fs::{FileSystem, RootIdentity},
     moves::Move,
@@ -184,11 +186,13 @@ impl State {
         write().map_err(broken("written"))
     }
 
-    /// Remembers an agreement, on top of that of before or (`begin_anew`) of nothing. What moved did so before the updates.
+    /// Remembers an agreement, on top of that of before or (`begin_anew`) of nothing. What moved did so before the updates, and then
+    /// folders went with all that is remembered below them.
     pub(crate) fn agree(
         &self,
         fs: &dyn FileSystem,
         moved: &[Move],
+        gone: &[RelPath],
         updates: &Updates,
         begin_anew: bool,
         studio_root: [u8; 16],
@@ -208,6 +212,9 @@ impl State {
             };
             for one in moved {
                 updating.move_tree(one)?;
+            }
+            for folder in gone {
+                updating.drop_tree(folder)?;
             }
             updating.run(updates)?;
             let Updating { tally, mut void, kept, .. } = updating;
@@ -284,14 +291,14 @@ mod tests {
         let root = RootIdentity { device: 1, inode: 2, born: Some((3, 4)) };
         let name = state.root_name(fs, "pod-1", root).unwrap();
         let updates = Updates::from([(path("a"), agreed(Some(Entry::Folder)))]);
-        state.agree(fs, &[], &updates, false, name).unwrap();
+        state.agree(fs, &[], &[], &updates, false, name).unwrap();
         assert_eq!(state.root_name(fs, "pod-1", root).unwrap(), name);
         assert_eq!(all(&state), ["a"]);
         let anew = RootIdentity { born: Some((5, 6)), ..root };
         assert_ne!(state.root_name(fs, "pod-1", anew).unwrap(), name);
         assert!(all(&state).is_empty());
         let name = state.root_name(fs, "pod-1", root).unwrap();
-        state.agree(fs, &[], &updates, false, name).unwrap();
+        state.agree(fs, &[], &[], &updates, false, name).unwrap();
         assert_ne!(state.root_name(fs, "pod-2", root).unwrap(), name);
         assert!(all(&state).is_empty() && state.agreed().unwrap().is_none());
     }
@@ -330,12 +337,12 @@ mod tests {
         let ((state, _folder), (other, _other)) = (open(), open());
         let mut before = tree("x/a");
         before.extend(beside());
-        state.agree(&RealFileSystem, &[], &before, false, [1; 16]).unwrap();
+        state.agree(&RealFileSystem, &[], &[], &before, false, [1; 16]).unwrap();
         let mut after = tree("y/b");
         after.extend(beside());
-        other.agree(&RealFileSystem, &[], &after, false, [1; 16]).unwrap();
+        other.agree(&RealFileSystem, &[], &[], &after, false, [1; 16]).unwrap();
         let one = Move { from: path("x/a"), to: path("y/b") };
-        state.agree(&RealFileSystem, &[one], &Updates::new(), false, [1; 16]).unwrap();
+        state.agree(&RealFileSystem, &[one], &[], &Updates::new(), false, [1; 16]).unwrap();
         assert_eq!(all(&state), all(&other));
         let tally = |state: &State| state.agreed().unwrap().unwrap().tally;
         assert_eq!(tally(&state), tally(&other));
@@ -372,7 +379,7 @@ mod tests {
                         if step == 1 && all(&state).len() > 20 {
                             return;
                         }
-                        state.agree(&RealFileSystem, &[], updates, false, [1; 16]).unwrap();
+                        state.agree(&RealFileSystem, &[], &[], updates, false, [1; 16]).unwrap();
                     };
                     write(&updates);
                 }
@@ -382,7 +389,7 @@ mod tests {
                         .filter(|name| !name.as_bytes().ends_with(b"7"))
                         .map(|name| (name.clone(), agreed(None)))
                         .collect();
-                    state.agree(&RealFileSystem, &[], &gone, false, [1; 16]).unwrap();
+                    state.agree(&RealFileSystem, &[], &[], &gone, false, [1; 16]).unwrap();
                     assert_eq!(all(&state).len(), 300);
                     let memory = state.memory().unwrap();
                     for name in &names {

@@ -41,7 +41,7 @@ impl Updating<'_, '_> {
     }
 
     /// Takes the pages of a folder and of those in it away.
-    fn take(&mut self, folder: &RelPath) -> Result<Vec<Page>, redb::Error> {
+    pub(super) fn take(&mut self, folder: &RelPath) -> Result<Vec<Page>, redb::Error> {
         let mut taken = Vec::new();
         for range in page::below(folder.as_bytes()) {
             let pages = self.pages.range::<&[u8]>(range.start.as_slice()..range.end.as_slice())?;
@@ -57,7 +57,7 @@ impl Updating<'_, '_> {
     }
 
     /// What is agreed in a page.
-    fn count(
+    pub(super) fn count(
         &mut self,
         key: &[u8],
         page: &[u8],

@@ -11,6 +11,7 @@ use crate::{
     apply::{Applier, Ready},
     entry::{Digest, Entry},
     error::Error,
+    gone::GoneTrees,
     moves::{Move, Moves},
     plan::Ended,
     side::{Side, Spelled},
@@ -35,12 +36,15 @@ pub(super) struct Executor<'s, 'a> {
     pub(super) agreed: Agreement,
     /// Likewise.
     moved: Moves,
+    /// Likewise.
+    gone: GoneTrees,
 }
 
 /// What an operation comes to, as far as it says so.
 enum Made {
     Entry(RelPath, Option<Entry>),
     Moved(Move),
+    Gone(RelPath),
     Unsaid,
 }
 
@@ -52,11 +56,19 @@ impl<'s, 'a> Executor<'s, 'a> {
             at_work: VecDeque::new(),
             agreed: told,
             moved: here.seen.moved.clone(),
+            gone: here.seen.gone.clone(),
         }
     }
 
-    /// The server dealt with a folder, which was told as moved, path by path.
+    /// The server dealt with a folder, which was told as moved or gone, path by path.
     pub(super) fn spell_out(&mut self, to: &RelPath) -> Result<(), Error> {
+        let here = self.applier.side();
+        if here.seen.gone.has(to) && self.gone.remove(to) {
+            for (path, _) in here.agreed_tree(to)?.entries {
+                self.agreed.entry(path).or_insert(None);
+            }
+            return Ok(());
+        }
         let one = self.moved.remove(to).filter(|one| self.applier.side().seen.moved.has(one));
         let one = one.ok_or_else(|| Error::protocol("a move that was not told"))?;
         let agreed = &mut self.agreed;
@@ -66,6 +78,13 @@ impl<'s, 'a> Executor<'s, 'a> {
             agreed.entry(to).or_insert(what.agreed);
             Ok(())
         })
+    }
+
+    /// Nor is this, whatever was told of it or done.
+    pub(super) fn except(&mut self, path: &RelPath) {
+        if !self.gone.remove(path) {
+            self.agreed.remove(path);
+        }
     }
 
     /// Everything that is here; waits only for contents that have begun.
@@ -95,6 +114,7 @@ impl<'s, 'a> Executor<'s, 'a> {
         let ready = match what {
             Do::MakeFolder(_) => Ready::MakeFolder,
             Do::Delete(_) => Ready::Delete,
+            Do::DeleteTree(_) => Ready::DeleteWhole,
             Do::SetExecutable(executable) => Ready::SetExecutable(executable),
             Do::Link(target) => Ready::PutLink(target.as_ref().into()),
             Do::MoveFolder(from) => Ready::MoveFolder(wire::path(&from)?),
@@ -141,13 +161,17 @@ impl<'s, 'a> Executor<'s, 'a> {
             Ready::PutFile(staged) => Some(Some(staged.entry.clone())),
             Ready::PutLink(target) => Some(Some(Entry::Link { target: target.clone() })),
             Ready::Coming => small.as_ref().map(|job| Some(job.entry.clone())),
-            Ready::SetExecutable(_) | Ready::MoveFolder(_) | Ready::Failed(_) => None,
+            Ready::SetExecutable(_)
+            | Ready::MoveFolder(_)
+            | Ready::DeleteWhole
+            | Ready::Failed(_) => None,
         };
         let made = match (entry, &ready) {
             (Some(entry), _) => Made::Entry(path.clone(), entry),
             (None, Ready::MoveFolder(from)) => {
                 Made::Moved(Move { from: from.clone(), to: path.clone() })
             }
+            (None, Ready::DeleteWhole) => Made::Gone(path.clone()),
             (None, _) => Made::Unsaid,
         };
         self.waiting.push(made);
@@ -178,6 +202,8 @@ impl<'s, 'a> Executor<'s, 'a> {
                 Made::Entry(path, entry) => drop(self.agreed.insert(path, entry)),
                 Made::Moved(one) if self.moved.add(one.clone()) => {}
                 Made::Moved(_) => return Err(Error::protocol("moves that overlap")),
+                Made::Gone(folder) if self.gone.add(folder.clone()) => {}
+                Made::Gone(_) => return Err(Error::protocol("folders gone within each other")),
                 Made::Unsaid => {}
             }
             results.push(result(ended));
@@ -190,11 +216,12 @@ impl<'s, 'a> Executor<'s, 'a> {
         self.applier.settle()?;
         let mut updates = self.applier.known()?;
         let moved: Vec<Move> = std::mem::take(&mut self.moved).iter().collect();
+        let gone: Vec<RelPath> = std::mem::take(&mut self.gone).iter().cloned().collect();
         for (path, entry) in std::mem::take(&mut self.agreed) {
             updates.entry(path).or_default().agreed = Word::Now(entry);
         }
         let here = self.applier.side();
-        here.state.agree(here.fs().as_ref(), &moved, &updates, begin_anew, here.root_name)
+        here.state.agree(here.fs().as_ref(), &moved, &gone, &updates, begin_anew, here.root_name)
     }
 
     pub(super) fn end(mut self) -> Result<(), Error> {

@@ -14,7 +14,8 @@ use crate::{
 /// Room for what frames a path.
 const FRAME_BYTES: usize = 64;
 
-/// Sends what differs from the agreed state (everything, where there is none), and answers what was told, but for what moved.
+/// Sends what differs from the agreed state (everything, where there is none), and answers what was told, but for what moved or is gone as
+/// a whole.
 pub(super) fn send(
     here: &Side,
     exclusions: &Exclusions,
@@ -57,6 +58,11 @@ pub(super) fn send(
         let (from, to) = (from.as_bytes().to_vec(), to.as_bytes().to_vec());
         bytes += from.len() + to.len() + FRAME_BYTES;
         listing.moved.push(pb::Moved { from: from.into(), to: to.into() });
+        flush_full(&mut listing, &mut bytes, pipe)?;
+    }
+    for folder in here.seen.gone.iter() {
+        bytes += folder.as_bytes().len() + FRAME_BYTES;
+        listing.gone_trees.push(folder.as_bytes().to_vec().into());
         flush_full(&mut listing, &mut bytes, pipe)?;
     }
     listing.last = true;

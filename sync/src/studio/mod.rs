@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use proto::sync::v1::{self as pb, message::Body};
 
 use crate::{
+    RelPath,
     context::Context,
     delta::parts,
     error::Error,
@@ -21,7 +22,7 @@ use crate::{
     threads,
     transfer::{Announced, read_small, send, send_small},
     trash,
-    wire::{self, MOVES, PROTOCOL, Pipe, StepReader, StepWriter, optional_digest},
+    wire::{self, MOVES, PROTOCOL, Pipe, StepReader, StepWriter, TREES, optional_digest},
 };
 
 /// How long replaced and deleted files are kept in the studio.
@@ -78,6 +79,10 @@ fn serve_once(side: &StudioSide, link: &mut dyn Link, context: &Context) -> Resu
         let moved: Vec<Move> = here.seen.moved.iter().collect();
         here.spell_out(&moved)?;
     }
+    if hello.protocol < TREES {
+        let gone: Vec<RelPath> = here.seen.gone.iter().cloned().collect();
+        here.spell_out_gone(&gone)?;
+    }
     let told = list::send(&here, &side.exclusions, &mut pipe)?;
     std::thread::scope(|scope| {
         let executor = execute::Executor::new(scope, &here, told);
@@ -123,7 +128,7 @@ fn follow(
                     executor.agreed.insert(wire::path(path)?, None);
                 }
                 for path in &agreed.except {
-                    executor.agreed.remove(&wire::path(path)?);
+                    executor.except(&wire::path(path)?);
                 }
                 if agreed.last {
                     executor.agree(!is_shared)?;

@@ -53,6 +53,7 @@ impl Seen {
             seen.folders.extend([from.parent(), to.parent()]);
             seen.trees.push(to);
         }
+        seen.folders.extend(scan.gone.iter().map(RelPath::parent));
         seen.linked = scan.linked.iter().cloned().collect();
         seen
     }

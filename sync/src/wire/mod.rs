@@ -12,9 +12,11 @@ pub(crate) use pipe::Pipe;
 pub(crate) use steps::{StepReader, StepWriter};
 
 /// The newest revision of the engine's messages.
-pub(crate) const PROTOCOL: u32 = 2;
+pub(crate) const PROTOCOL: u32 = 3;
 /// From this one on folders move.
 pub(crate) const MOVES: u32 = 2;
+/// From this one on folders go with all that is in them.
+pub(crate) const TREES: u32 = 3;
 /// Payload that is put into one message, before compression. Leaves room below the limit for what frames it.
 pub(crate) const BATCH_BYTES: usize = 256 << 10;
 /// Most bytes of one step's data.

@@ -9,6 +9,7 @@ mod batches;
 mod case;
 mod clocks;
 mod denied;
+mod gone;
 mod many;
 mod moving;
 mod names;

@@ -1,5 +1,5 @@
-//! Lies about moves, in the right form: of what is no folder, to where something is, into each other, into what is the engine's own,
-//! twice, and by the thousand.
+//! Lies about moves and about folders that are gone as a whole, in the right form: of what is no folder, to where something is, into
+//! each other, into what is the engine's own, twice, and by the thousand.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -51,7 +51,15 @@ fn moves(dice: &mut Dice) -> Vec<pb::Moved> {
     (0..=dice.below(4)).map(|_| pb::Moved { from: path(dice), to: path(dice) }).collect()
 }
 
-/// The message with some more moves, or fewer.
+fn gone(dice: &mut Dice) -> Vec<Bytes> {
+    if dice.once_in(8) {
+        let number = *dice.one_of(&[1_000, 12_000]);
+        return (0..number).map(|number| format!("many-{number}").into()).collect();
+    }
+    (0..dice.below(3)).map(|_| path(dice)).collect()
+}
+
+/// The message with some more moves or folders gone, or fewer.
 pub(crate) fn falsify(message: Bytes, dice: &mut Dice) -> Bytes {
     let decode = |bytes: &[u8]| pb::Message::decode(bytes).ok().and_then(|message| message.body);
     let body = match decode(&message) {
@@ -70,11 +78,20 @@ pub(crate) fn falsify(message: Bytes, dice: &mut Dice) -> Bytes {
                 listing.moved.clear();
             }
             listing.moved.extend(moves(dice));
+            if dice.once_in(3) {
+                listing.gone_trees.clear();
+            }
+            listing.gone_trees.extend(gone(dice));
             Body::Listing(listing)
         }
         Some(Body::Stream(mut stream)) => {
             for pb::Moved { from, to } in moves(dice) {
                 let operation = pb::Operation { path: to, what: Some(Do::MoveFolder(from)) };
+                let step = pb::Step { what: Some(Step::Operation(operation)) };
+                stream.steps.insert(0, step);
+            }
+            for path in gone(dice) {
+                let operation = pb::Operation { path, what: Some(Do::DeleteTree(true)) };
                 let step = pb::Step { what: Some(Step::Operation(operation)) };
                 stream.steps.insert(0, step);
             }
@@ -86,6 +103,7 @@ pub(crate) fn falsify(message: Bytes, dice: &mut Dice) -> Bytes {
                 agreed.spelled.clear();
             }
             agreed.spelled.extend(spelled.take(dice.below(4)));
+            agreed.except.extend(gone(dice));
             Body::Agreed(agreed)
         }
         _ => return message,

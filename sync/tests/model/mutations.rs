@@ -6,14 +6,21 @@
 //! | the swap of two names forgets the old one | what a file replaced is gone |
 //! | a new name replaces what has it | what a user wrote at that moment is gone |
 //! | what is deleted does not reach the trash | it can't be had back |
+//! | a folder loses what is in it on its way to the trash | it can't be had back |
 //! | the executable bit is not set | both sides never become one |
 //! | folders are not made | what is in them never comes |
 //! | folders are not removed | a deletion never comes |
 
-use std::sync::Arc;
+use std::{
+    ffi::OsStr,
+    fs,
+    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    path::Path,
+    sync::Arc,
+};
 
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-use rustix::fs::{AtFlags, linkat, renameat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, linkat, mkdirat, renameat, statat, unlinkat};
 use sync::FileSystem;
 
 use crate::{
@@ -60,6 +67,24 @@ fn nothing_reaches_the_trash() -> Arc<dyn FileSystem> {
     Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
         Effect::RenameNew(from, name, _, thing) if is_of_the_engine(thing) => {
             unlinkat(from, name, AtFlags::empty())?;
+            Ok(Instead::Done)
+        }
+        _ => Ok(Instead::Go),
+    }))
+}
+
+fn folders_reach_the_trash_empty() -> Arc<dyn FileSystem> {
+    Arc::new(Interpose::new(|effect: Effect<'_>| match effect {
+        Effect::RenameNew(from, name, to, thing)
+            if is_of_the_engine(thing) && !is_of_the_engine(name) =>
+        {
+            let about = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(about.st_mode) != FileType::Directory {
+                return Ok(Instead::Go);
+            }
+            let from = format!("/proc/self/fd/{}", from.as_raw_fd());
+            fs::remove_dir_all(Path::new(&from).join(OsStr::from_bytes(name)))?;
+            mkdirat(to, thing, Mode::from(0o755))?;
             Ok(Instead::Done)
         }
         _ => Ok(Instead::Go),
@@ -126,6 +151,11 @@ fn a_name_that_replaces_is_noticed() {
 #[test]
 fn an_empty_trash_is_noticed() {
     must_be_noticed(nothing_reaches_the_trash, "lost at");
+}
+
+#[test]
+fn folders_that_reach_the_trash_empty_are_noticed() {
+    must_be_noticed(folders_reach_the_trash_empty, "lost at");
 }
 
 #[test]
