@@ -5,10 +5,10 @@
 //! nothing, which are no items and expire with the others. The control plane lists, restores and expires them.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::File,
     io::{self, BufRead as _, Read as _},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     time::Duration,
 };
@@ -84,6 +84,13 @@ impl Note {
         }
     }
 
+    /// Of the files in a folder that went as a whole: path in it, and digest. `None`: nobody wrote it so.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = Option<(Vec<u8>, Digest)>> + '_ {
+        self.within.iter().map(|(path, digest)| {
+            Some((BASE64.decode(path.as_bytes()).ok()?, Digest::from_hex(digest)?))
+        })
+    }
+
     /// Of a folder: what is in it.
     pub(crate) fn with_contents<'p>(
         self,
@@ -128,24 +135,16 @@ pub(crate) fn search(
     trash: BorrowedFd<'_>,
     wanted: &HashSet<Digest>,
 ) -> io::Result<HashMap<Digest, Thing>> {
-    let mut folders = names(trash)?;
-    // They begin with the time, in as many digits for a long while.
-    folders.sort_unstable_by(|one, other| other.cmp(one));
     let mut found = HashMap::new();
-    for folder in folders.into_iter().take(MOST_SEARCHED) {
+    for folder in newest(trash)? {
         if found.len() == wanted.len() {
             break;
         }
-        let inner = match open_folder_in(trash, &folder) {
-            Ok(inner) => inner,
-            Err(error) if is_absent(&error) => continue,
-            Err(error) => return Err(error),
-        };
-        for note in read_notes(inner.as_fd())? {
+        for note in notes_in(trash, &folder)? {
             let whole = note.digest.as_deref().and_then(Digest::from_hex).map(|it| (it, None));
-            let within = note.within.iter().filter_map(|(path, digest)| {
-                let path = BASE64.decode(path.as_bytes()).ok()?;
-                Some((Digest::from_hex(digest)?, Some(RelPath::try_from(path.as_slice()).ok()?)))
+            let within = note.contents().filter_map(|noted| {
+                let (path, digest) = noted?;
+                Some((digest, Some(RelPath::try_from(path.as_slice()).ok()?)))
             });
             for (digest, within) in whole.into_iter().chain(within) {
                 if wanted.contains(&digest) {
@@ -158,7 +157,67 @@ pub(crate) fn search(
     Ok(found)
 }
 
+/// Folders that went as a whole and are wanted by what their notes say, the newest for each path: somebody may have taken them since.
+pub(crate) fn search_folders(
+    trash: BorrowedFd<'_>,
+    is_wanted: impl Fn(&RelPath, &Note) -> bool,
+) -> io::Result<BTreeMap<RelPath, Thing>> {
+    let mut found = BTreeMap::new();
+    for folder in newest(trash)? {
+        for note in notes_in(trash, &folder)? {
+            let path = BASE64.decode(note.path.as_bytes()).ok();
+            let path = path.and_then(|path| RelPath::try_from(path.as_slice()).ok());
+            if let Some(path) =
+                path.filter(|path| !note.within.is_empty() && is_wanted(path, &note))
+            {
+                let (folder, name) = (folder.clone(), note.thing);
+                found.entry(path).or_insert(Thing { folder, name, within: None });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The folders of a trash.
+fn newest(trash: BorrowedFd<'_>) -> io::Result<impl Iterator<Item = Vec<u8>>> {
+    let mut folders = names(trash)?;
+    // They begin with the time, in as many digits for a long while.
+    folders.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(folders.into_iter().take(MOST_SEARCHED))
+}
+
+/// As [`read_notes`]; none where the folder is gone.
+fn notes_in(trash: BorrowedFd<'_>, folder: &[u8]) -> io::Result<Vec<Note>> {
+    match open_folder_in(trash, folder) {
+        Ok(inner) => read_notes(inner.as_fd()),
+        Err(error) if is_absent(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
 impl Thing {
+    /// The folder, if it still is one.
+    pub(crate) fn folder(&self, trash: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+        open_folder_in(open_folder_in(trash, &self.folder)?.as_fd(), self.name.as_bytes())
+    }
+
+    /// Moves it out of the trash, where nothing may have the name. Notes about nothing are not kept.
+    pub(crate) fn take(
+        &self,
+        trash: BorrowedFd<'_>,
+        fs: &dyn FileSystem,
+        to: BorrowedFd<'_>,
+        name: &[u8],
+    ) -> io::Result<()> {
+        let folder = open_folder_in(trash, &self.folder)?;
+        fs.rename_new(folder.as_fd(), self.name.as_bytes(), to, name)?;
+        if names(folder.as_fd())? == [NOTES] {
+            fs.remove_file(folder.as_fd(), NOTES)?;
+            fs.remove_folder(trash, &self.folder)?;
+        }
+        Ok(())
+    }
+
     /// The file, if it still is one.
     pub(crate) fn open(&self, trash: BorrowedFd<'_>) -> io::Result<File> {
         let folder = open_folder_in(trash, &self.folder)?;

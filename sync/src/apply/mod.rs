@@ -11,6 +11,7 @@
 //! ```
 //! The flush of one batch's contents takes the names of the batch before along.
 
+mod back;
 mod carry;
 mod hand;
 mod moving;
@@ -18,6 +19,7 @@ mod names;
 mod new;
 mod tree;
 
+pub(crate) use back::{Wanted, prove};
 pub(crate) use names::{conflict_name, copy_prefix};
 
 use std::{

@@ -18,7 +18,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 const SMALLEST_BUFFER_BYTES: usize = 4 << 10;
 
 /// What reading a file gave.
-pub(super) enum Hashed {
+pub(crate) enum Hashed {
     /// With its blocks, where they were told on the way.
     Stable(Digest, Stamp, Option<BlockList>),
     /// It kept changing, or became something else.
@@ -26,7 +26,7 @@ pub(super) enum Hashed {
 }
 
 /// Hashes a file whose stamp is the same before (as `seen`) and after.
-pub(super) fn hash(file: &File, seen: Stamp, cancel: &CancelFlag) -> Result<Hashed, Error> {
+pub(crate) fn hash(file: &File, seen: Stamp, cancel: &CancelFlag) -> Result<Hashed, Error> {
     let mut before = seen;
     for _ in 0..READ_ATTEMPTS {
         let whole = match large::blocks(file, before.size, cancel)? {

@@ -12,6 +12,7 @@ mod same;
 mod scan;
 mod visit;
 
+pub(crate) use hash::{Hashed, hash};
 pub(crate) use scan::{Difference, Scan, Scanned, Scanning, Unknown, scan};
 
 use crate::{entry::Entry, fs::Stamp};

@@ -103,6 +103,22 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Brings operations into the order in which they are carried out.
+    pub(crate) fn order(&mut self) {
+        for operations in [&mut self.server, &mut self.studio] {
+            // Folders before what is in them; deletions the other way round.
+            operations.sort_by(|a, b| {
+                a.phase.cmp(&b.phase).then_with(|| {
+                    if a.phase == Phase::Deletions {
+                        b.path.cmp(&a.path)
+                    } else {
+                        a.path.cmp(&b.path)
+                    }
+                })
+            });
+        }
+    }
+
     fn operations(&mut self, side: Side) -> &mut Vec<Operation> {
         match side {
             Side::Server => &mut self.server,
@@ -154,15 +170,7 @@ pub(crate) fn reconcile(input: &Input<'_>) -> Plan {
         let operation = Operation { phase: Phase::Early, path: one.to.clone(), action };
         plan.operations(*side).push(operation);
     }
-    for side in [Side::Server, Side::Studio] {
-        let operations = plan.operations(side);
-        // Folders before what is in them; deletions the other way round.
-        operations.sort_by(|a, b| {
-            a.phase.cmp(&b.phase).then_with(|| {
-                if a.phase == Phase::Deletions { b.path.cmp(&a.path) } else { a.path.cmp(&b.path) }
-            })
-        });
-    }
+    plan.order();
     plan.conflicts.sort_by(|a, b| a.path.cmp(&b.path));
     plan
 }

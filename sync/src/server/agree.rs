@@ -32,6 +32,7 @@ impl Run<'_> {
         }
         let here = self.here;
         let mut updates = applier.known()?;
+        updates.extend(here.known(std::mem::take(&mut self.known))?);
         let is_shared = self.ground.is_shared;
         if agreement.is_empty() && self.moved.is_empty() && self.gone.is_empty() && is_shared {
             here.state.learn(here.fs().as_ref(), &updates)?;

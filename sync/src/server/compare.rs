@@ -9,7 +9,7 @@ use crate::{
     entry::{Entry, Tree},
     error::Error,
     plan::Operation,
-    reconcile::{Counts, Sources, Times, wanted},
+    reconcile::{Counts, Plan, Sources, Times, wanted},
     request::Request,
     side::Side,
     state::Agreed,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Contents of less in all are not looked for under every path of a side.
-const SEARCHED_BYTES: u64 = 256 << 10;
+pub(super) const SEARCHED_BYTES: u64 = 256 << 10;
 
 /// What both sides have.
 pub(super) struct Picture {
@@ -115,7 +115,12 @@ impl Picture {
     }
 
     /// Contents that a side has already need not travel.
-    pub(super) fn find_sources(
+    pub(super) fn find_sources(&self, here: &Side, plan: &mut Plan) -> Result<(), Error> {
+        self.find_sources_on(here, Which::Server, &mut plan.server)?;
+        self.find_sources_on(here, Which::Studio, &mut plan.studio)
+    }
+
+    fn find_sources_on(
         &self,
         here: &Side,
         side: Which,

@@ -2,6 +2,7 @@
 
 mod agree;
 mod ask;
+mod back;
 mod compare;
 mod listing;
 mod moves;
@@ -26,6 +27,7 @@ use crate::{
     error::Error,
     exclusions::Exclusions,
     gone::GoneTree,
+    index::Known,
     link::Link,
     moves::Move,
     outcome::{Outcome, Skipped, Stats},
@@ -33,6 +35,7 @@ use crate::{
     reconcile::{Input, Plan, Policy, reconcile},
     request::{Direction, Request},
     server::{
+        back::Back,
         compare::{Ground, Picture},
         listing::Listed,
     },
@@ -75,6 +78,10 @@ struct Run<'a> {
     failed: BTreeSet<RelPath>,
     /// What was received in place of what was listed.
     fresher: BTreeMap<RelPath, Entry>,
+    /// New folders that come back out of the trash.
+    back: Vec<Back>,
+    /// What is known of those.
+    known: Vec<(RelPath, Option<Known>)>,
     /// That both sides have now.
     moved: Vec<Move>,
     /// Folders that go as a whole on a side.
@@ -141,7 +148,14 @@ fn run_once(
     let sorted = (moves, trees);
     let picture = Picture::new(&here, ground, &listed, request, &side.studio_label, sorted)?;
     compare::check(&here, ground, &listed, &picture.studio)?;
-    let plan = decide(&here, side, request, &picture)?;
+    let mut plan = decide(&here, side, request, &picture);
+    let back = match request.direction {
+        Direction::Check => Vec::new(),
+        Direction::Both | Direction::ToServer | Direction::ToStudio => {
+            back::find(&here, &mut plan.server)?
+        }
+    };
+    picture.find_sources(&here, &mut plan)?;
     let mut run = Run {
         here: &here,
         side,
@@ -155,6 +169,8 @@ fn run_once(
         studio_root,
         failed: BTreeSet::new(),
         fresher: BTreeMap::new(),
+        back,
+        known: Vec::new(),
         moved: picture.moves.done,
         kept: picture.trees.on(Which::Server).map(|tree| tree.path.clone()).collect(),
         gone: picture.trees.done.into_iter().map(|tree| tree.path).collect(),
@@ -171,14 +187,9 @@ fn run_once(
     Ok(outcome)
 }
 
-fn decide(
-    here: &Side,
-    side: &ServerSide,
-    request: &Request,
-    picture: &Picture,
-) -> Result<Plan, Error> {
+fn decide(here: &Side, side: &ServerSide, request: &Request, picture: &Picture) -> Plan {
     let policy = policy(here, side, request);
-    let mut plan = reconcile(&Input {
+    reconcile(&Input {
         base: &picture.base,
         server: &picture.server,
         studio: &picture.studio,
@@ -189,10 +200,7 @@ fn decide(
         policy: &policy,
         moves: &picture.moves.to_do,
         gone: &picture.trees.to_do,
-    });
-    picture.find_sources(here, Which::Server, &mut plan.server)?;
-    picture.find_sources(here, Which::Studio, &mut plan.studio)?;
-    Ok(plan)
+    })
 }
 
 fn policy(here: &Side, side: &ServerSide, request: &Request) -> Policy {
@@ -253,6 +261,7 @@ impl Run<'_> {
         applier: &mut Applier<'_, '_>,
         pipe: &mut Pipe<'_>,
     ) -> Result<(), Error> {
+        self.take_back(&mut plan)?;
         self.pull(applier, &plan.server, pipe)?;
         let copies = std::mem::take(&mut plan.copies);
         let (safe, unsafe_yet): (Vec<Operation>, Vec<Operation>) =
@@ -281,7 +290,9 @@ impl Run<'_> {
     /// So much more is to be done.
     fn expect(&self, plan: &Plan) {
         let bytes = plan.server.iter().chain(&plan.studio).map(Operation::bytes).sum();
-        self.here.context.meter.expect((plan.server.len() + plan.studio.len()) as u64, bytes);
+        let back: usize = self.back.iter().map(Back::count).sum();
+        let count = plan.server.len() + plan.studio.len() + back;
+        self.here.context.meter.expect(count as u64, bytes);
     }
 
     /// Remembers how an operation ended.

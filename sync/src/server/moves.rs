@@ -246,7 +246,8 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         // A move loses nothing, whatever went before, and what is gone was asked about.
         let request = Request { lost_before: Losses::default(), ..self.request.clone() };
-        let spelled = decide(self.here, self.side, &request, &picture)?;
+        let mut spelled = decide(self.here, self.side, &request, &picture);
+        picture.find_sources(self.here, &mut spelled)?;
         self.expect(&spelled);
         self.base.extend(picture.base);
         self.server.extend(picture.server);
