@@ -23,6 +23,9 @@ use crate::{
     trash::Note,
 };
 
+/// Names in a folder that are not worth a thread.
+const FEW: usize = 8;
+
 /// What is expected at a path.
 #[derive(Debug, Clone)]
 pub(crate) struct Expected {
@@ -59,7 +62,11 @@ impl Gone {
 
     /// Whether an open folder has nothing else in it than is expected.
     fn is_all(&self, folder: &OwnedFd) -> io::Result<bool> {
-        look_through(folder, &self.path, &self.within, &mut Vec::new())
+        let names = names(folder.as_fd())?;
+        let run = names.len().div_ceil(threads::count()).max(FEW);
+        let look = |names| look_at(folder, &self.path, names, &self.within, &mut Vec::new());
+        let parts = threads::each(names.chunks(run).collect(), look);
+        parts.into_iter().try_fold(true, |is_all, part| Ok(is_all & part?))
     }
 
     /// Moves the folder into a folder of the trash. `false`: there is more or something else in it than is expected, or it
@@ -95,12 +102,23 @@ fn look_through(
     expected: &[Expected],
     parts: &mut Vec<RelPath>,
 ) -> io::Result<bool> {
+    look_at(folder, path, &names(folder.as_fd())?, expected, parts)
+}
+
+/// The same of some of the names in it.
+fn look_at(
+    folder: &OwnedFd,
+    path: &RelPath,
+    names: &[Vec<u8>],
+    expected: &[Expected],
+    parts: &mut Vec<RelPath>,
+) -> io::Result<bool> {
     let mut is_all = true;
     let mut whole = Vec::new();
     let mut joined = Joined::new(Some(path));
-    for name in names(folder.as_fd())? {
-        let path = joined.with(&name);
-        let found = look_in(folder.as_fd(), &name)?;
+    for name in names {
+        let path = joined.with(name);
+        let found = look_in(folder.as_fd(), name)?;
         let at = expected.binary_search_by(|expected| expected.path.as_bytes().cmp(path));
         let expected_here = at.ok().and_then(|at| expected.get(at));
         let (Some(found), Some(Expected { path, found: known, .. })) = (found, expected_here)
@@ -109,7 +127,7 @@ fn look_through(
             continue;
         };
         if (found.what, known.what) == (What::Folder, What::Folder) {
-            let inner = open_folder_in(folder.as_fd(), &name)?;
+            let inner = open_folder_in(folder.as_fd(), name)?;
             // Whatever is mounted there is another's.
             if mount(inner.as_fd())? == mount(folder.as_fd())?
                 && look_through(&inner, path, expected, parts)?

@@ -46,7 +46,7 @@ pub(super) fn find(here: &Side, operations: &mut Vec<Operation>) -> Result<Vec<B
         wanted.get_key_value(path).is_some_and(|(path, wanted)| wanted.is_noted(path, note))
     };
     let things = trash::search_folders(here.place.trash(), is_like);
-    let mut found = Vec::new();
+    let mut found = BTreeMap::new();
     for (path, thing) in things.map_err(Error::io("search the trash"))? {
         let Some(wanted) = wanted.get(&path) else { continue };
         // What can't be read, or is not that any more, comes file by file.
@@ -55,16 +55,17 @@ pub(super) fn find(here: &Side, operations: &mut Vec<Operation>) -> Result<Vec<B
             Err(_) => None,
         };
         if let Some(known) = known {
-            found.push(Back { path, thing, known, operations: Vec::new() });
+            found.insert(path.clone(), Back { path, thing, known, operations: Vec::new() });
         }
     }
     let mut rest = Vec::new();
     for operation in std::mem::take(operations) {
-        let back = found.iter_mut().find(|back| operation.path.is_within(&back.path));
+        let above = operation.path.ancestors().find(|above| found.contains_key(above));
+        let back = found.get_mut(above.as_ref().unwrap_or(&operation.path));
         back.map_or(&mut rest, |back| &mut back.operations).push(operation);
     }
     *operations = rest;
-    Ok(found)
+    Ok(found.into_values().collect())
 }
 
 /// The outermost of the new folders in which everything is new and worth it, with all that is to be done there.

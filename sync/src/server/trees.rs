@@ -1,7 +1,7 @@
 //! Folders that are gone as a whole on one side: one operation on the other where nothing there speaks against it, and else path by
 //! path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Run,
@@ -89,10 +89,8 @@ pub(super) fn sort(
             theirs_spelled.push(tree);
         }
     }
-    for folder in ours.iter() {
-        if sorted.done.iter().any(|tree| tree.path == *folder) {
-            continue;
-        }
+    let done: BTreeSet<&RelPath> = sorted.done.iter().map(|tree| &tree.path).collect();
+    for folder in ours.iter().filter(|folder| !done.contains(folder)) {
         let tree = here.agreed_tree(folder)?;
         if is_plain
             && protocol >= TREES
