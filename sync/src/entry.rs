@@ -9,6 +9,9 @@ use crate::{RelPath, content::ContentHasher};
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
+    /// Of a content that nobody has read yet: it is found out when it is sent, and neither compared nor recorded before.
+    pub(crate) const UNREAD: Self = Self([0; 32]);
+
     pub fn of(content: &[u8]) -> Self {
         let mut hasher = ContentHasher::new();
         hasher.update(content);
@@ -58,11 +61,17 @@ impl Entry {
         matches!(self, Self::File { .. })
     }
 
-    pub const fn digest(&self) -> Option<Digest> {
+    /// `None`: it has no content, or nobody has read it yet.
+    pub fn digest(&self) -> Option<Digest> {
         match self {
-            Self::File { digest, .. } => Some(*digest),
+            Self::File { digest, .. } => Some(*digest).filter(|digest| *digest != Digest::UNREAD),
             Self::Folder | Self::Link { .. } => None,
         }
+    }
+
+    /// Whether its content is still to be found out.
+    pub(crate) fn is_unread(&self) -> bool {
+        matches!(self, Self::File { digest: Digest::UNREAD, .. })
     }
 
     pub const fn size(&self) -> u64 {

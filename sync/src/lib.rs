@@ -8,6 +8,7 @@
 //!  Hello   what the server remembers            ──▶    opens its root
 //!                                               ◀──    Welcome   its root's name; whether it remembers the same
 //!  scans its root …                                    … and scans its own at the same time
+//!  (a first copy into an empty folder reads small files only as it sends them)
 //!                                               ◀──    Listing   changes since then, or everything
 //!  reconcile: base × server × studio → plan
 //!  Fetch   contents that it wants               ──▶

@@ -18,6 +18,34 @@ fn read_bytes() -> u64 {
 }
 
 #[test]
+fn what_is_known_is_not_read() {
+    a_large_file_that_just_came_is_not_read_by_the_next_look();
+    a_first_copy_reads_files_once();
+}
+
+fn a_first_copy_reads_files_once() {
+    let pair = Pair::in_memory();
+    for number in 0..2_000 {
+        write(pair.server(&format!("{}/{number}", number % 50)), noise(10_000, number));
+    }
+    // Until nobody could write one without a trace.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let before = read_bytes();
+    pair.sync();
+    let read = read_bytes() - before;
+    assert!(read < 25 * 1_000_000, "{} MB of 20", read / 1_000_000);
+    let before = read_bytes();
+    pair.sync();
+    let read = read_bytes() - before;
+    // What came in the last moment is read once more by the studio.
+    assert!(read < 25 * 1_000_000, "{} MB", read / 1_000_000);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let before = read_bytes();
+    pair.sync();
+    let read = read_bytes() - before;
+    assert!(read < 4_000_000, "{} MB, and nothing changed", read / 1_000_000);
+}
+
 fn a_large_file_that_just_came_is_not_read_by_the_next_look() {
     let pair = Pair::in_memory();
     let mut content = noise(32 << 20, 1);

@@ -54,6 +54,9 @@ pub struct Welcome {
     /// The studio has the same agreed state: only what differs from it follows.
     #[prost(bool, tag = "3")]
     pub changes_only: bool,
+    /// Nothing was there at first sight. The listing decides; the server may know early that it will only send.
+    #[prost(bool, tag = "4")]
+    pub empty: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Entry {

@@ -16,11 +16,12 @@ use super::{
 };
 use crate::{
     RelPath,
-    entry::Entry,
+    entry::{Digest, Entry},
     error::Error,
-    fs::{Found, What, is_absent, look_in, names, open_in, read_link_in},
+    fs::{Found, Stamp, What, is_absent, look_in, names, open_in, read_link_in},
     path::Joined,
     state::{Cursor, Remembered, Update},
+    transfer::SMALL_BYTES,
     watch::Item,
 };
 
@@ -449,6 +450,10 @@ impl<'a> Visitor<'a> {
         found: &Found,
         what: Remembered,
     ) -> Result<(), Error> {
+        if self.scanning.leaves_unread && found.stamp.size < SMALL_BYTES {
+            self.is_unread(path, found, what);
+            return Ok(());
+        }
         let opened = match folder {
             Some(folder) => open_in(folder, path.parts().1),
             None => self.scanning.root.file(&path),
@@ -482,6 +487,16 @@ impl<'a> Visitor<'a> {
             Err(error) => self.unknown(path, error.chain()),
         }
         Ok(())
+    }
+
+    /// Nothing is learned of it now.
+    fn is_unread(&mut self, path: RelPath, found: &Found, what: Remembered) {
+        let Stamp { size, executable, .. } = found.stamp;
+        let entry = Entry::File { size, digest: Digest::UNREAD, executable };
+        let now = Some(Scanned { entry, found: *found });
+        let agreed = what.agreed.filter(|_| self.scanning.is_agreed);
+        self.part.scan.entries += 1;
+        self.part.scan.differences.insert(path, Difference { now, agreed });
     }
 
     fn learn(&mut self, path: RelPath, seen: Option<Known>) {

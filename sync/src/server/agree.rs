@@ -30,9 +30,12 @@ impl Run<'_> {
                 agreement.insert(path, Some(entry));
             }
         }
+        // Nobody can tell what they are: the next run compares them.
+        agreement.retain(|_, entry| !entry.as_ref().is_some_and(Entry::is_unread));
         let here = self.here;
         let mut updates = applier.known()?;
         updates.extend(here.known(std::mem::take(&mut self.known))?);
+        updates.append(&mut self.read);
         let is_shared = self.ground.is_shared;
         if agreement.is_empty() && self.moved.is_empty() && self.gone.is_empty() && is_shared {
             here.state.learn(here.fs().as_ref(), &updates)?;

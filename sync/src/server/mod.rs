@@ -40,7 +40,7 @@ use crate::{
         listing::Listed,
     },
     side::{Layout, Side, absolute},
-    state::{Agreement, distrusting},
+    state::{Agreement, Updates, distrusting},
     wire::{PROTOCOL, Pipe, root_name},
 };
 
@@ -76,12 +76,14 @@ struct Run<'a> {
     outcome: Outcome,
     /// Paths whose operation did not succeed.
     failed: BTreeSet<RelPath>,
-    /// What was received in place of what was listed.
+    /// What was received or sent in place of what was listed.
     fresher: BTreeMap<RelPath, Entry>,
     /// New folders that come back out of the trash.
     back: Vec<Back>,
     /// What is known of those.
     known: Vec<(RelPath, Option<Known>)>,
+    /// What the look left unread, and was read since.
+    read: Updates,
     /// That both sides have now.
     moved: Vec<Move>,
     /// Folders that go as a whole on a side.
@@ -140,8 +142,7 @@ fn run_once(
         return Err(Error::protocol("changes of something that was never agreed"));
     }
     let ground = Ground { agreed, is_shared: welcome.changes_only };
-    here.look(&side.exclusions, agreed.is_some())?;
-    let mut listed = listing::receive(&mut pipe)?;
+    let mut listed = look(&mut here, side, request, (ground, welcome.empty), &mut pipe)?;
     let can = welcome.protocol;
     let moves = moves::sort(&mut here, &mut listed, ground, side, request, can)?;
     let trees = trees::sort(&mut here, &mut listed, ground, side, request, can)?;
@@ -171,6 +172,7 @@ fn run_once(
         fresher: BTreeMap::new(),
         back,
         known: Vec::new(),
+        read: Updates::new(),
         moved: picture.moves.done,
         kept: picture.trees.on(Which::Server).map(|tree| tree.path.clone()).collect(),
         gone: picture.trees.done.into_iter().map(|tree| tree.path).collect(),
@@ -185,6 +187,31 @@ fn run_once(
     outcome.stats.bytes_received = pipe.received_bytes();
     outcome.stats.took = context.clock.now().saturating_sub(began);
     Ok(outcome)
+}
+
+/// At both sides. A first copy into an empty folder is not read before it is sent, as there is nothing to compare it with.
+fn look(
+    here: &mut Side,
+    side: &ServerSide,
+    request: &Request,
+    (ground, seems_empty): (Ground, bool),
+    pipe: &mut Pipe<'_>,
+) -> Result<Listed, Error> {
+    let only_sends = seems_empty
+        && ground.agreed.is_none()
+        && matches!(request.direction, Direction::Both | Direction::ToStudio)
+        && request.resolutions.is_empty()
+        && request.fetch.is_empty();
+    if !only_sends {
+        here.look(&side.exclusions, ground.agreed.is_some())?;
+        return listing::receive(pipe);
+    }
+    here.look_without_reading(&side.exclusions)?;
+    let listed = listing::receive(pipe)?;
+    if !listed.told.is_empty() || !listed.unknown.is_empty() {
+        here.look(&side.exclusions, false)?;
+    }
+    Ok(listed)
 }
 
 fn decide(here: &Side, side: &ServerSide, request: &Request, picture: &Picture) -> Plan {

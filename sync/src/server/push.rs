@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     plan::{Action, Ended, Operation, Source},
     side::Side,
+    state::Update,
     threads,
     transfer::{Announced, SMALL_BYTES, Sent, Small, read_small, send, send_small},
     wire::{Pipe, StepWriter, proto_local_entry},
@@ -113,7 +114,9 @@ impl Run<'_> {
                 tell(pipe, out, Do::MoveFolder(from.as_bytes().to_vec().into())).map(|()| 0)
             }
             Action::PutFile { entry, modified_ms, source } => {
-                let wanted = proto_local_entry(entry, *modified_ms);
+                // What was not read before was read ahead; if it was not so simple, the end of its content tells.
+                let read = small.as_ref().filter(|_| entry.is_unread()).map(|small| &small.entry);
+                let wanted = proto_local_entry(read.unwrap_or(entry), *modified_ms);
                 match source {
                     Source::Local(source) => {
                         let source = source.as_bytes().to_vec().into();
@@ -152,7 +155,10 @@ impl Run<'_> {
             Action::PutFile { modified_ms, .. } => *modified_ms,
             _ => -1,
         };
-        let announced = Announced { entry: wanted, modified_ms };
+        let read = small.as_ref().filter(|_| wanted.is_unread());
+        let read = read.map(|small| self.here.read_since(&small.entry, small.stamp));
+        let announced = read.as_ref().map_or(wanted, |read| &read.entry);
+        let announced = Announced { entry: announced, modified_ms };
         let announced = Some(&announced);
         let (meter, size) = (&self.here.context.meter, wanted.size());
         meter.begin(&operation.path, size, small.is_some());
@@ -165,6 +171,9 @@ impl Run<'_> {
             && !sent.same_content(wanted)
         {
             self.fresher.insert(operation.path.clone(), sent);
+        }
+        if let Some(read) = read {
+            self.read.insert(source.clone(), Update::seen(Some(read)));
         }
         Ok(wanted.size())
     }

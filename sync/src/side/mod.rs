@@ -7,7 +7,8 @@ mod untouched;
 
 use std::{
     fs::File,
-    os::fd::BorrowedFd,
+    io,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -20,12 +21,12 @@ pub(crate) use untouched::Untouched;
 use crate::{
     RelPath,
     context::Context,
-    entry::Digest,
+    entry::{Digest, Entry},
     error::Error,
     exclusions::Exclusions,
-    fs::{FileSystem, Found, Root},
+    fs::{FileSystem, Found, Root, Stamp, names},
     gone::GoneTrees,
-    index::{Known, Scan, Scanned, Scanning, is_racy, scan},
+    index::{Known, RESERVED, Scan, Scanned, Scanning, is_racy, scan},
     moves::Moves,
     state::{Memory, State, Update, Updates},
     watch::Seen,
@@ -58,6 +59,8 @@ pub(crate) struct Side {
     gone: GoneTrees,
     /// As it was after the last look.
     pub memory: Memory,
+    /// The file system's clock when the last look began.
+    looked_ns: i64,
     /// As of the last look.
     pub exclusions: Exclusions,
     /// What this run made.
@@ -89,6 +92,7 @@ impl Side {
             moved,
             gone,
             memory,
+            looked_ns: 0,
             exclusions,
             untouched,
             context,
@@ -101,8 +105,23 @@ impl Side {
 
     /// Looks at everything below the root, and remembers what it hashed. `is_agreed`: what was agreed before still counts.
     pub(crate) fn look(&mut self, exclusions: &Exclusions, is_agreed: bool) -> Result<(), Error> {
+        self.look_at(exclusions, is_agreed, false)
+    }
+
+    /// As [`Self::look`] where nothing is agreed, but for small files of which nothing is known: whoever sends them reads them once.
+    pub(crate) fn look_without_reading(&mut self, exclusions: &Exclusions) -> Result<(), Error> {
+        self.look_at(exclusions, false, true)
+    }
+
+    fn look_at(
+        &mut self,
+        exclusions: &Exclusions,
+        is_agreed: bool,
+        leaves_unread: bool,
+    ) -> Result<(), Error> {
         self.exclusions = exclusions.clone();
         let now_ns = self.now()?;
+        self.looked_ns = now_ns;
         let (root, memory, cancel) = (&self.root, &self.memory, &self.context.cancel);
         let watch = self.context.watch.as_ref();
         let look = watch.map(|watch| watch.look(root, exclusions, is_agreed)).transpose()?;
@@ -116,6 +135,7 @@ impl Side {
             now_ns,
             cancel,
             look: look.as_ref(),
+            leaves_unread,
         })?;
         if look.as_ref().is_some_and(|look| !look.is_of_everything()) {
             self.seen.entries = self.entries()?;
@@ -132,6 +152,12 @@ impl Side {
             look.end(unsettled);
         }
         Ok(())
+    }
+
+    /// Whether nothing is there at first sight, even nothing that is excluded.
+    pub(crate) fn is_empty(&self) -> io::Result<bool> {
+        let names = names(self.root.folder(None)?.as_fd())?;
+        Ok(names.iter().all(|name| name == RESERVED))
     }
 
     /// How many there are, where only what differs from what was agreed is known.
@@ -154,6 +180,11 @@ impl Side {
             Some(difference) => Ok(difference.now.clone()),
             None => Ok(self.remembered(path)?.seen.map(Scanned::from)),
         }
+    }
+
+    /// What there is to remember of a file that was read as the last look saw it.
+    pub(crate) fn read_since(&self, entry: &Entry, stamp: Stamp) -> Known {
+        Known { entry: entry.clone(), stamp, racy: is_racy(&stamp, self.looked_ns) }
     }
 
     /// The content of an open file, unless it is another than the last look saw at its path, or could be.

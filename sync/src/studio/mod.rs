@@ -73,6 +73,7 @@ fn serve_once(side: &StudioSide, link: &mut dyn Link, context: &Context) -> Resu
         protocol: hello.protocol.min(PROTOCOL),
         root: here.root_name.to_vec().into(),
         changes_only: is_shared,
+        empty: here.is_empty().map_err(Error::io("look into the folder to synchronise"))?,
     }))?;
     here.look(&side.exclusions, is_shared)?;
     if hello.protocol < MOVES {

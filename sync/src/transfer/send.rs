@@ -129,7 +129,8 @@ pub(crate) fn send_small(
     parts: Option<Vec<Part>>,
     announced: Option<&Announced<'_>>,
 ) -> Result<Sent, Error> {
-    let Small { content, entry, modified_ms } = small;
+    let Small { content, entry, stamp } = small;
+    let modified_ms = stamp.modified_ms();
     let content = Bytes::from(content);
     let begin = pb::Begin { sketched: parts.is_some(), ..pb::Begin::default() };
     out.push(pipe, Step::Begin(begin))?;

@@ -5,7 +5,7 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 use crate::{
     RelPath,
     entry::{Digest, Entry},
-    fs::{Found, Root},
+    fs::{Found, Root, Stamp},
     index::Scanned,
 };
 
@@ -16,12 +16,13 @@ pub(crate) const SMALL_BYTES: u64 = 64 << 10;
 pub(crate) struct Small {
     pub content: Vec<u8>,
     pub entry: Entry,
-    pub modified_ms: i64,
+    pub stamp: Stamp,
 }
 
 /// Reads a small file that a scan saw. `None`: it is not so simple (gone, grown, changing): the long way says what is the matter.
 ///
-/// Its content is that which was hashed then, since its stamp still is the same; the receiver hashes it in any case.
+/// Its content is that which was hashed then, since its stamp still is the same; the receiver hashes it in any case. What was not
+/// read then is hashed here.
 pub(crate) fn read_small(root: &Root, path: &RelPath, seen: &Scanned) -> Option<Small> {
     let size = seen.entry.size();
     if size >= SMALL_BYTES || !seen.entry.is_file() {
@@ -33,8 +34,13 @@ pub(crate) fn read_small(root: &Root, path: &RelPath, seen: &Scanned) -> Option<
     if now != seen.found || content.len() as u64 != size {
         return None;
     }
-    let modified_ms = now.stamp.modified_ms();
-    Some(Small { content, entry: seen.entry.clone(), modified_ms })
+    let entry = match seen.entry {
+        Entry::File { digest: Digest::UNREAD, size, executable } => {
+            Entry::File { size, digest: Digest::of(&content), executable }
+        }
+        _ => seen.entry.clone(),
+    };
+    Some(Small { content, entry, stamp: now.stamp })
 }
 
 /// Reads a small file which should have a content. `None`: it has not, or is not so simple.

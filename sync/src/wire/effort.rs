@@ -8,9 +8,10 @@ use crate::clock::Stopwatch;
 const LEVELS: [i32; 2] = [1, 3];
 /// A decision holds for so much that was sent.
 const STRETCH_BYTES: u64 = 2 << 20;
-/// A link below this is slow (twice 95 Mbit/s), one above that is not.
-const SLOW_BYTES_A_SECOND: f64 = 24e6;
-const FAST_BYTES_A_SECOND: f64 = 48e6;
+/// A link below this is slow (100 Mbit/s and a little), one above that is not. Between them it may as well be a peer that is busy with
+/// what came, whose time is not won by spending more of this side's.
+const SLOW_BYTES_A_SECOND: f64 = 14e6;
+const FAST_BYTES_A_SECOND: f64 = 28e6;
 /// Part of the time that is spent on waiting for the link, if it is what everything waits for: it, and not a peer that is busy
 /// with what came.
 const BUSY: f64 = 0.6;
@@ -87,6 +88,6 @@ mod tests {
         assert_eq!(effort.better(1.0), 0, "it can't be told");
         (effort.level, effort.waited) = (1, Duration::from_millis(900));
         assert_eq!(effort.better(0.1), 0, "100 MB/s");
-        assert_eq!(effort.better(0.3), 1, "neither slow nor fast");
+        assert_eq!(effort.better(0.5), 1, "neither slow nor fast");
     }
 }

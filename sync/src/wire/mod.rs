@@ -18,6 +18,6 @@ pub(crate) const MOVES: u32 = 2;
 /// From this one on folders go with all that is in them.
 pub(crate) const TREES: u32 = 3;
 /// Payload that is put into one message, before compression. Leaves room below the limit for what frames it.
-pub(crate) const BATCH_BYTES: usize = 256 << 10;
+pub(crate) const BATCH_BYTES: usize = 512 << 10;
 /// Most bytes of one step's data.
 pub(crate) const DATA_BYTES: usize = 128 << 10;

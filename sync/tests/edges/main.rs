@@ -10,6 +10,7 @@ mod batches;
 mod case;
 mod clocks;
 mod denied;
+mod first_copy;
 mod gone;
 mod many;
 mod moving;
