@@ -28,6 +28,8 @@ use crate::{
 };
 
 pub(crate) const NOTES: &[u8] = b"notes";
+pub(crate) const DELETED: &str = "deleted on the other side";
+pub(crate) const REPLACED: &str = "replaced by the other side's version";
 /// Most that is read of one folder's notes.
 const LONGEST_NOTES: u64 = 256 << 20;
 /// Most folders whose notes are searched for contents.
@@ -89,6 +91,11 @@ impl Note {
         self.within.iter().map(|(path, digest)| {
             Some((BASE64.decode(path.as_bytes()).ok()?, Digest::from_hex(digest)?))
         })
+    }
+
+    /// It made room for nothing.
+    pub fn is_deletion(&self) -> bool {
+        self.reason == DELETED
     }
 
     /// Of a folder: what is in it.

@@ -41,7 +41,7 @@ pub struct SyncBody {
     pub resolutions: Vec<ResolutionBody>,
     /// Mounts whose mass deletion was meant.
     pub allow_mass_deletion: Vec<String>,
-    /// Mounts whose mass deletion was not meant: the files come back.
+    /// Mounts whose mass deletion was not meant: the files come back, also what went little by little.
     pub undo_mass_deletion: Vec<String>,
 }
 

@@ -25,7 +25,7 @@ use crate::{
     domain::{
         session::FileKind,
         zone::ZoneRef,
-        zone_files::{CommitInfo, ZonePath},
+        zone_files::{CommitInfo, TrashItem, ZonePath},
     },
     zones::NewContent,
 };
@@ -43,6 +43,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(zone_content_at))
         .routes(routes!(restore_zone_file))
         .routes(routes!(list_zone_trash))
+        .routes(routes!(list_zone_trash_item))
         .routes(routes!(restore_zone_trash))
         // Contents stream; their size is the disk's business.
         .layer(DefaultBodyLimit::disable())
@@ -112,6 +113,9 @@ pub struct RestoreBody {
 pub struct TrashView {
     pub id: String,
     pub path: String,
+    /// What is in a folder is listed, and restored, by itself too.
+    pub kind: FileKind,
+    /// Of a folder: of all that is in it.
     pub size: u64,
     #[serde(with = "time::serde::rfc3339")]
     pub deleted_at: OffsetDateTime,
@@ -390,15 +394,31 @@ async fn list_zone_trash(
     Caller(who): Caller,
     Path(zone): Path<String>,
 ) -> Result<Json<Items<TrashView>>> {
-    let trash = services.zones.trash(&who, &zone.parse()?).await?;
-    let items = trash.into_iter().map(|item| TrashView {
+    Ok(trash_items(services.zones.trash(&who, &zone.parse()?).await?))
+}
+
+fn trash_items(items: Vec<TrashItem>) -> Json<Items<TrashView>> {
+    let items = items.into_iter().map(|item| TrashView {
         id: item.id,
         path: item.path.to_string(),
+        kind: item.kind,
         size: item.size,
         deleted_at: item.deleted_at,
         reason: item.reason,
     });
-    Ok(Json(Items { items: items.collect(), next: None }))
+    Json(Items { items: items.collect(), next: None })
+}
+
+/// What is in an item that is a folder.
+#[utoipa::path(get, path = "/zones/{zone}/trash/{id}", operation_id = "listZoneTrashItem", tag = "zones",
+    params(("zone" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = Items<TrashView>), (status = 400), (status = 404)))]
+async fn list_zone_trash_item(
+    Extract(services): Extract<State>,
+    Caller(who): Caller,
+    Path((zone, id)): Path<(String, String)>,
+) -> Result<Json<Items<TrashView>>> {
+    Ok(trash_items(services.zones.trash_in(&who, &zone.parse()?, &id).await?))
 }
 
 #[utoipa::path(post, path = "/zones/{zone}/trash/{id}/restore", operation_id = "restoreZoneTrash", tag = "zones",

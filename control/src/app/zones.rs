@@ -234,6 +234,17 @@ impl ZoneService {
         Ok(self.zones.trash(zone).await?)
     }
 
+    /// What is in an item of the trash that is a folder.
+    pub async fn trash_in(
+        &self,
+        who: &Principal,
+        zone: &ZoneRef,
+        id: &str,
+    ) -> Result<Vec<TrashItem>, AppError> {
+        self.check(who, zone, Access::Read).await?;
+        Ok(self.zones.trash_in(zone, id).await?)
+    }
+
     /// Removes for good what has been in the trash for too long.
     pub async fn expire_trash(&self, now: OffsetDateTime) -> Result<(), AppError> {
         Ok(self.zones.expire_trash(now - TRASH_KEPT).await?)

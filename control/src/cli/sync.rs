@@ -268,6 +268,12 @@ fn tell(result: &Value, check: bool, output: &mut Output<'_>) -> Result<(), CliE
             let (path, kind) = (text(conflict, "path"), text(conflict, "kind"));
             output.say(&format!("{name}:{path}  conflict ({kind})"))?;
         }
+        if let Some(files) =
+            mount.get("brought_back").and_then(Value::as_u64).filter(|files| *files > 0)
+        {
+            quiet = false;
+            output.say(&format!("{name}  {files} files came back out of the trash"))?;
+        }
         for copy in items(mount, "kept_both").iter().filter_map(Value::as_str) {
             quiet = false;
             output.say(&format!("{name}:{copy}  keeps the studio's version"))?;

@@ -21,7 +21,7 @@ use crate::domain::{
 
 const FILE_FIELDS: &[&str] = &["name", "kind", "size", "modified_at", "executable"];
 const COMMIT_FIELDS: &[&str] = &["commit", "author", "at", "files", "message"];
-const TRASH_FIELDS: &[&str] = &["id", "path", "size", "deleted_at", "reason"];
+const TRASH_FIELDS: &[&str] = &["id", "path", "kind", "size", "deleted_at", "reason"];
 const ZONE_FIELDS: &[&str] = &["zone", "kind", "versioned"];
 
 /// Works with the server's files. A zone is named by its text, such as `project:DEMO:notebooks`, or by `-z KIND`: with
@@ -90,7 +90,7 @@ pub(super) struct RestoreArgs {
     place: Place,
     #[arg(long, required_unless_present = "trash", conflicts_with = "trash")]
     commit: Option<String>,
-    /// Id of an item of the trash; of a folder's, `ID~~PATH` is what lies at a path in it.
+    /// Id of an item of the trash, or of something in an item that is a folder.
     #[arg(long, value_name = "ID")]
     trash: Option<String>,
 }
@@ -101,6 +101,9 @@ pub(super) struct TrashArgs {
     /// With a PATH, what lay there or below.
     #[command(flatten)]
     place: Place,
+    /// Lists what is in an item that is a folder.
+    #[arg(long, value_name = "ID")]
+    open: Option<String>,
 }
 
 /// A zone, and a path in it.
@@ -261,9 +264,11 @@ pub(super) async fn zone(
             };
             changed(&restored, &["path", "commit"], output)
         }
-        ZoneVerb::Trash(TrashArgs { place }) => {
+        ZoneVerb::Trash(TrashArgs { place, open }) => {
             let (zone, path) = place.resolve(client).await?;
-            let mut items = client.list(&["zones", &zone, "trash"], &[]).await?;
+            let at: Vec<&str> =
+                ["zones", &zone, "trash"].into_iter().chain(open.as_deref()).collect();
+            let mut items = client.list(&at, &[]).await?;
             if let Some(path) = path {
                 items.retain(|item| is_at(item, &path));
             }

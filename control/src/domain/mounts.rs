@@ -40,7 +40,7 @@ pub struct MountState {
     pub progress: Option<SyncProgress>,
     /// The last synchronisation.
     pub last: Option<LastRun>,
-    /// Since the server was started.
+    /// Of all synchronisations so far.
     pub totals: MountTotals,
 }
 
@@ -143,8 +143,16 @@ pub struct LastRun {
     pub questions: u64,
 }
 
+/// What is kept of a mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountStatistics {
+    pub last: LastRun,
+    pub totals: MountTotals,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MountTotals {
+    /// The first one began.
     #[serde(with = "time::serde::rfc3339")]
     pub since: OffsetDateTime,
     pub runs: u64,

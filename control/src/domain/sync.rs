@@ -70,7 +70,7 @@ pub struct SyncOrder {
     pub decisions: Vec<Decision>,
     /// Mounts whose mass deletion was meant.
     pub allow_mass_deletion: Vec<String>,
-    /// Mounts whose mass deletion was not: the files come back.
+    /// Mounts whose mass deletion was not: the files come back, also what went little by little.
     pub undo_mass_deletion: Vec<String>,
 }
 
@@ -103,6 +103,9 @@ pub struct MountResult {
     /// Texts whose changes of both sides were merged.
     #[serde(default)]
     pub merged: Vec<String>,
+    /// Files of a deletion that was not meant, which came back to the server out of its trash.
+    #[serde(default)]
+    pub brought_back: u64,
     pub bytes_sent: u64,
     pub bytes_received: u64,
     pub took_ms: u64,
@@ -158,6 +161,19 @@ pub struct MassDeletion {
     /// Of these, by live synchronisations of the last minutes: they are gone on both sides, and in the trash.
     #[serde(default)]
     pub already: u64,
+    /// When these went.
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub already_since: Option<OffsetDateTime>,
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub already_until: Option<OffsetDateTime>,
     /// Files that both had before.
     pub of: u64,
 }

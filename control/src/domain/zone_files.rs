@@ -173,9 +173,22 @@ pub struct NewCommit {
 pub struct TrashItem {
     pub id: String,
     pub path: ZonePath,
+    pub kind: FileKind,
+    /// Of a folder: of all that is in it.
     pub size: u64,
     pub deleted_at: OffsetDateTime,
     pub reason: String,
+}
+
+/// Deletions of a time, in whole seconds, that were not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletions {
+    /// At that path, or below it.
+    pub below: ZonePath,
+    pub since: OffsetDateTime,
+    pub until: OffsetDateTime,
+    /// Also what people deleted on the server, not only what synchronisations did.
+    pub by_people: bool,
 }
 
 #[cfg(test)]

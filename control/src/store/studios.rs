@@ -6,7 +6,7 @@ use super::Result;
 use crate::domain::{
     ids::{ProjectKey, StudioId, TaskId},
     launch::Mount,
-    mounts::MountSettings,
+    mounts::{MountSettings, MountStatistics},
     studio::{DesiredState, Studio, StudioState},
     sync::FinalSync,
 };
@@ -58,6 +58,15 @@ pub trait SyncLedger: Send + Sync {
         studio: &StudioId,
         mount: &str,
         settings: MountSettings,
+    ) -> Result<()>;
+    /// By mount.
+    async fn mount_statistics(&self, studio: &StudioId) -> Result<Vec<(String, MountStatistics)>>;
+    /// Of a studio that is deleted meanwhile nothing is kept.
+    async fn put_mount_statistics(
+        &self,
+        studio: &StudioId,
+        mount: &str,
+        statistics: &MountStatistics,
     ) -> Result<()>;
     async fn put_open_issues(
         &self,

@@ -15,7 +15,9 @@ use time::OffsetDateTime;
 
 use crate::domain::{
     zone::ZoneRef,
-    zone_files::{Author, CommitInfo, FileChange, NewCommit, TrashItem, ZoneFile, ZonePath},
+    zone_files::{
+        Author, CommitInfo, Deletions, FileChange, NewCommit, TrashItem, ZoneFile, ZonePath,
+    },
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +182,16 @@ pub trait Zones: Send + Sync {
         limit_bytes: u64,
     ) -> Result<Option<Bytes>, ZoneError>;
     async fn trash(&self, zone: &ZoneRef) -> Result<Vec<TrashItem>, ZoneError>;
+    /// What is in an item that is a folder, or in a folder in it; by name.
+    async fn trash_in(&self, zone: &ZoneRef, id: &str) -> Result<Vec<TrashItem>, ZoneError>;
+    /// Puts back what was deleted, where nothing has its place now; how many files that are. The caller holds the guard, and
+    /// commits.
+    async fn bring_back(
+        &self,
+        guard: &WriteGuard,
+        zone: &ZoneRef,
+        deletions: Deletions,
+    ) -> Result<u64, ZoneError>;
     /// Puts it back where it was, if nothing is there now.
     async fn restore_trash(
         &self,

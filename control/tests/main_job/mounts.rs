@@ -82,8 +82,8 @@ async fn live_mode_is_switched_while_a_studio_runs_and_stays_over_every_restart(
 }
 
 #[tokio::test]
-async fn what_was_done_is_counted_and_told_as_metrics_to_administrators() {
-    let instance = Instance::new().await;
+async fn what_was_done_is_counted_over_restarts_and_told_as_metrics_to_administrators() {
+    let mut instance = Instance::new().await;
     instance.bring("start").await;
     let filled = mount(&instance, OWN).await;
     assert_eq!(filled["last"]["cause"], "start");
@@ -107,6 +107,19 @@ async fn what_was_done_is_counted_and_told_as_metrics_to_administrators() {
     });
     assert!(runs.unwrap().parse::<u64>().unwrap() >= 1, "{text}");
     assert_eq!(instance.outside("/metrics", false).await.0, 401);
+
+    instance.end();
+    instance.start().await;
+    let found = mount(&instance, OWN).await;
+    assert_eq!((&found["totals"], &found["last"]), (&done["totals"], &done["last"]));
+    instance.until(&instance.at(""), |it| it["entrypoints"][0]["readiness"] == "ready").await;
+    instance.synchronise(json!({})).await;
+    assert_eq!(mount(&instance, OWN).await["totals"]["runs"], 3);
+    // One that is killed loses the last moment's at most.
+    instance.kill();
+    instance.start().await;
+    let runs = mount(&instance, OWN).await["totals"]["runs"].as_u64().unwrap();
+    assert!((2..=3).contains(&runs), "{runs}");
 }
 
 #[tokio::test]

@@ -186,33 +186,57 @@ async fn an_overflow_and_a_slow_agent_lose_nothing() {
     live.seen(&live.zone, "after", "it").await;
 }
 
+const DATA: usize = 300;
+
+fn data(number: usize) -> String {
+    format!("data/{number}")
+}
+
+fn questions(open: &Value) -> Vec<Value> {
+    open["questions"].as_array().unwrap().clone()
+}
+
+impl Live {
+    async fn fill(&self) {
+        fs::create_dir(self.studio.join("data")).unwrap();
+        for number in 0..DATA {
+            fs::write(self.studio.join(data(number)), number.to_string()).unwrap();
+        }
+        self.settles_as(&tree(&self.studio)).await;
+    }
+
+    /// One file after another, each as soon as the one before is gone from the other side too, until somebody asks; the question.
+    async fn delete_slowly(&self, on_server: bool) -> Value {
+        let conflicts = self.instance.at("/conflicts");
+        let far = if on_server { &self.studio } else { &self.zone };
+        for number in 0..DATA {
+            if on_server {
+                let file = self.instance.zone(&format!("/content?path={}", data(number)));
+                self.instance.call(Method::DELETE, &file, None).await;
+            } else {
+                fs::remove_file(self.studio.join(data(number))).unwrap();
+            }
+            let deadline = Instant::now() + PATIENCE;
+            while far.join(data(number)).exists() {
+                let open = self.instance.get(&conflicts).await;
+                if let Some(asked) = questions(&open).first() {
+                    return asked.clone();
+                }
+                assert!(Instant::now() < deadline, "{number}: {open}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        panic!("all of them went, one by one");
+    }
+}
+
 /// Each run sees a few deletions; together they are most of what there was.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_deletion_of_most_files_asks_too_and_goes_on_asking() {
     let mut live = Live::new().await;
-    let name = |number: usize| format!("data/{number}");
-    fs::create_dir(live.studio.join("data")).unwrap();
-    for number in 0..300 {
-        fs::write(live.studio.join(name(number)), number.to_string()).unwrap();
-    }
-    live.settles_as(&tree(&live.studio)).await;
+    live.fill().await;
     let conflicts = live.instance.at("/conflicts");
-    let questions = |open: &Value| open["questions"].as_array().unwrap().clone();
-    let mut asked = None;
-    for number in 0..300 {
-        fs::remove_file(live.studio.join(name(number))).unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        while live.zone.join(name(number)).exists() && asked.is_none() {
-            let open = live.instance.get(&conflicts).await;
-            asked = questions(&open).first().cloned();
-            assert!(Instant::now() < deadline, "{number}: {open}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        if asked.is_some() {
-            break;
-        }
-    }
-    let asked = asked.expect("all of them went, one by one");
+    let asked = live.delete_slowly(false).await;
     let left = |live: &Live| fs::read_dir(live.zone.join("data")).unwrap().count();
     assert!((130..=200).contains(&left(&live)), "{} are left: {asked}", left(&live));
     assert!(asked["already"].as_u64().unwrap() > 90, "{asked}");
@@ -221,7 +245,7 @@ async fn a_slow_deletion_of_most_files_asks_too_and_goes_on_asking() {
     live.instance.kill();
     live.instance.start().await;
     for number in 200..250 {
-        drop(fs::remove_file(live.studio.join(name(number))));
+        drop(fs::remove_file(live.studio.join(data(number))));
     }
     fs::write(live.studio.join("afterwards"), "it").unwrap();
     live.seen(&live.zone, "afterwards", "it").await;
@@ -233,4 +257,30 @@ async fn a_slow_deletion_of_most_files_asks_too_and_goes_on_asking() {
     live.instance.synchronise(json!({"mounts": [OWN], "allow_mass_deletion": [OWN]})).await;
     live.settles_as(&tree(&live.studio)).await;
     live.instance.call(Method::POST, &live.instance.at("/stop"), None).await;
+}
+
+/// What went before anybody was asked comes back with the rest, also from a program that begins anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_deletion_that_was_not_meant_comes_back_whole() {
+    for on_server in [false, true] {
+        let mut live = Live::new().await;
+        live.fill().await;
+        let wanted = tree(&live.studio);
+        let asked = live.delete_slowly(on_server).await;
+        let already = asked["already"].as_u64().unwrap();
+        assert!(already > 90, "{asked}");
+        live.instance.kill();
+        live.instance.start().await;
+        live.instance
+            .until(&live.instance.at(""), |it| it["entrypoints"][0]["readiness"] == "ready")
+            .await;
+        let undo = json!({"mounts": [OWN], "undo_mass_deletion": [OWN]});
+        let result = live.instance.synchronise(undo).await;
+        let back = result["mounts"][0]["brought_back"].as_u64().unwrap();
+        assert!((already - 1..=already + 1).contains(&back), "{back} of {already}");
+        live.settles_as(&wanted).await;
+        let open = live.instance.get(&live.instance.at("/conflicts")).await;
+        assert!(questions(&open).is_empty(), "{open}");
+        live.instance.call(Method::POST, &live.instance.at("/stop"), None).await;
+    }
 }

@@ -21,15 +21,11 @@ use crate::{
     side::{Batch, Side},
     threads,
     transfer::Staged,
-    trash::{self, Note},
+    trash::{self, DELETED, Note, REPLACED},
 };
 
 /// Fewer operations are not worth threads.
 const SHARED: usize = 64;
-/// Why something is in the trash, for people.
-const DELETED: &str = "deleted on the other side";
-const REPLACED: &str = "replaced by the other side's version";
-
 /// How an operation of a batch ended, and whether its folder may have changed.
 type Done = (usize, RelPath, Ended, bool);
 

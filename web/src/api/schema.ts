@@ -1180,6 +1180,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/zones/{zone}/trash/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is in an item that is a folder. */
+        get: operations["listZoneTrashItem"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/zones/{zone}/trash/{id}/restore": {
         parameters: {
             query?: never;
@@ -1557,7 +1574,7 @@ export interface components {
                 studio_sight?: null | components["schemas"]["Sight"];
                 progress?: null | components["schemas"]["SyncProgress"];
                 last?: null | components["schemas"]["LastRun"];
-                /** @description Since the server was started. */
+                /** @description Of all synchronisations so far. */
                 totals: components["schemas"]["MountTotals"];
             }[];
             /** @description For `after` of the next page; null: this is the last. */
@@ -1681,7 +1698,12 @@ export interface components {
             items: {
                 id: string;
                 path: string;
-                /** Format: int64 */
+                /** @description What is in a folder is listed, and restored, by itself too. */
+                kind: components["schemas"]["FileKind"];
+                /**
+                 * Format: int64
+                 * @description Of a folder: of all that is in it.
+                 */
                 size: number;
                 /** Format: date-time */
                 deleted_at: string;
@@ -1764,6 +1786,13 @@ export interface components {
              */
             already?: number;
             /**
+             * Format: date-time
+             * @description When these went.
+             */
+            already_since?: string | null;
+            /** Format: date-time */
+            already_until?: string | null;
+            /**
              * Format: int64
              * @description Files that both had before.
              */
@@ -1807,6 +1836,11 @@ export interface components {
             kept_both: string[];
             /** @description Texts whose changes of both sides were merged. */
             merged?: string[];
+            /**
+             * Format: int64
+             * @description Files of a deletion that was not meant, which came back to the server out of its trash.
+             */
+            brought_back?: number;
             /** Format: int64 */
             bytes_sent: number;
             /** Format: int64 */
@@ -1830,11 +1864,14 @@ export interface components {
             studio_sight?: null | components["schemas"]["Sight"];
             progress?: null | components["schemas"]["SyncProgress"];
             last?: null | components["schemas"]["LastRun"];
-            /** @description Since the server was started. */
+            /** @description Of all synchronisations so far. */
             totals: components["schemas"]["MountTotals"];
         };
         MountTotals: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description The first one began.
+             */
             since: string;
             /** Format: int64 */
             runs: number;
@@ -2147,7 +2184,7 @@ export interface components {
              */
             allow_mass_deletion: string[];
             /**
-             * @description Mounts whose mass deletion was not meant: the files come back.
+             * @description Mounts whose mass deletion was not meant: the files come back, also what went little by little.
              * @default []
              */
             undo_mass_deletion: string[];
@@ -2271,7 +2308,12 @@ export interface components {
         TrashView: {
             id: string;
             path: string;
-            /** Format: int64 */
+            /** @description What is in a folder is listed, and restored, by itself too. */
+            kind: components["schemas"]["FileKind"];
+            /**
+             * Format: int64
+             * @description Of a folder: of all that is in it.
+             */
             size: number;
             /** Format: date-time */
             deleted_at: string;
@@ -4951,6 +4993,40 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Items_TrashView"];
                 };
+            };
+        };
+    };
+    listZoneTrashItem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                zone: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_TrashView"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

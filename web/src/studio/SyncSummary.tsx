@@ -10,10 +10,12 @@ export function SyncSummary({ result }: { result: Schemas["SyncResult"] }) {
   const told = result.mounts.filter(
     (it) => it.to_server.length + it.to_studio.length + it.skipped.length > 0,
   );
+  const back = result.mounts.reduce((sum, it) => sum + (it.brought_back ?? 0), 0);
   const changes = result.mounts.reduce((sum, it) => sum + it.to_server.length + it.to_studio.length, 0);
   return (
     <div role="status" aria-label={text.syncResult}>
       <p>{text.synchronised(changes, result.commits.length)}</p>
+      {back > 0 && <p>{text.broughtBack(back)}</p>}
       {told.map((it) => (
         <details key={it.mount}>
           <summary>{text.mountChanges(it.mount, it.to_server.length, it.to_studio.length)}</summary>

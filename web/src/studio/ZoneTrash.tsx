@@ -1,5 +1,5 @@
 import { useCallback, useState } from "react";
-import { api, ask } from "../api/client";
+import { api, ask, type Schemas } from "../api/client";
 import { readable } from "../api/mounts";
 import { useAction } from "../api/useAction";
 import { useLoaded } from "../api/useLoaded";
@@ -19,9 +19,18 @@ export function ZoneTrash({ zone, onRestored }: Props) {
   );
 }
 
-function TrashItems({ zone, onRestored }: Props) {
+/** The whole trash, or what is in an item that is a folder. */
+function TrashItems({ zone, folder, onRestored }: Props & { folder?: string }) {
   const trash = useLoaded(
-    useCallback(() => ask(api.GET("/zones/{zone}/trash", { params: { path: { zone } } })), [zone]),
+    useCallback(
+      () =>
+        ask(
+          folder === undefined
+            ? api.GET("/zones/{zone}/trash", { params: { path: { zone } } })
+            : api.GET("/zones/{zone}/trash/{id}", { params: { path: { zone, id: folder } } }),
+        ),
+      [zone, folder],
+    ),
   );
   const { busy, error, run } = useAction();
   const restore = (id: string) =>
@@ -33,7 +42,7 @@ function TrashItems({ zone, onRestored }: Props) {
   return (
     <>
       <Failure error={trash.error ?? error} />
-      {trash.data?.items.length === 0 && <p>{text.noTrash}</p>}
+      {trash.data?.items.length === 0 && <p>{folder === undefined ? text.noTrash : text.emptyFolder}</p>}
       <ul className="plain">
         {trash.data?.items.map((it) => (
           <li key={it.id}>
@@ -42,9 +51,21 @@ function TrashItems({ zone, onRestored }: Props) {
             <button disabled={busy} aria-label={text.restoreOf(it.path)} onClick={() => restore(it.id)}>
               {text.restore}
             </button>
+            {it.kind === "folder" && <TrashFolder zone={zone} item={it} onRestored={onRestored} />}
           </li>
         ))}
       </ul>
     </>
+  );
+}
+
+/** What is in a folder, one by one; read when it is opened. */
+function TrashFolder({ zone, item, onRestored }: Props & { item: Schemas["TrashView"] }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{text.contentsOf(item.path)}</summary>
+      {open && <TrashItems zone={zone} folder={item.id} onRestored={onRestored} />}
+    </details>
   );
 }

@@ -106,6 +106,7 @@ export const text = {
   onServer: "On the server",
   inStudio: "In the studio",
   skipped: "Left out",
+  broughtBack: (files: number) => `${files} files that had gone before came back out of the trash.`,
   conflicts: "Conflicts",
   conflictKind: {
     edit_edit: "was edited on both sides",
@@ -126,7 +127,7 @@ export const text = {
   massDeletion: (mount: string, side: string, deletions: number, of: number, already: number) =>
     `${deletions} of ${of} files of ${mount} are gone on the side of the ${side}. ` +
     (already > 0
-      ? `${already} of them went little by little and are in the trash; the rest was not deleted on the other side yet.`
+      ? `${already} of them went little by little and are in the trash, out of which they come back too; the rest was not deleted on the other side yet.`
       : "Nothing was deleted on the other side yet."),
   allowDeletion: "They may go",
   undoDeletion: "Bring them back",
@@ -143,6 +144,8 @@ export const text = {
   restore: "Restore",
   restoreOf: (path: string) => `Restore ${path}`,
   trash: "Trash",
+  contentsOf: (path: string) => `What is in ${path}`,
+  emptyFolder: "Nothing is in it any more.",
   noTrash: "Nothing was deleted or replaced in the last 30 days.",
   mounts: "Folders that are synchronised",
   live: "Live",

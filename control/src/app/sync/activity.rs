@@ -1,7 +1,7 @@
-//! What runs and what was done, by mount, since this program began: for people, and for whoever collects metrics.
+//! What runs and what was done, by mount: for people, and for whoever collects metrics, who gets what was done since this program began.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
@@ -15,7 +15,9 @@ use crate::{
     app::AppError,
     domain::{
         ids::StudioId,
-        mounts::{FileInFlight, LastRun, MountTotals, Moved, SyncCause, SyncProgress},
+        mounts::{
+            FileInFlight, LastRun, MountStatistics, MountTotals, Moved, SyncCause, SyncProgress,
+        },
     },
 };
 
@@ -54,8 +56,12 @@ struct Running {
 struct Inner {
     /// One mount may have one, and what waits for its turn.
     running: Vec<Running>,
-    last: HashMap<Key, LastRun>,
-    totals: HashMap<Key, MountTotals>,
+    done: HashMap<Key, MountStatistics>,
+    /// Whose statistics of before are among these.
+    known: HashSet<StudioId>,
+    /// What is not kept yet; somebody is about to.
+    news: HashSet<Key>,
+    is_keeping: bool,
     counts: BTreeMap<SyncCause, Counts>,
 }
 
@@ -124,9 +130,46 @@ impl Activity {
     }
 
     pub(super) fn done(&self, studio: &StudioId, mount: &str) -> (Option<LastRun>, MountTotals) {
-        let (inner, key) = (self.lock(), (studio.clone(), mount.to_owned()));
-        let totals = inner.totals.get(&key).cloned();
-        (inner.last.get(&key).cloned(), totals.unwrap_or_else(|| self.nothing()))
+        let done = self.lock().done.get(&(studio.clone(), mount.to_owned())).cloned();
+        match done {
+            Some(done) => (Some(done.last), done.totals),
+            None => (None, nothing_since(self.since)),
+        }
+    }
+
+    pub(super) fn knows(&self, studio: &StudioId) -> bool {
+        self.lock().known.contains(studio)
+    }
+
+    /// Takes up what was done before this program.
+    pub(super) fn recall(&self, studio: &StudioId, kept: Vec<(String, MountStatistics)>) {
+        let mut inner = self.lock();
+        // Somebody else may have, and counted on.
+        if inner.known.insert(studio.clone()) {
+            let kept = kept.into_iter().map(|(mount, done)| ((studio.clone(), mount), done));
+            inner.done.extend(kept);
+        }
+    }
+
+    /// Whether there is something to keep, and nobody does.
+    pub(super) fn begin_keeping(&self) -> bool {
+        let mut inner = self.lock();
+        let begins = !inner.is_keeping && !inner.news.is_empty();
+        inner.is_keeping |= begins;
+        begins
+    }
+
+    /// What has to be kept; `None`: nothing, and nobody does any more.
+    pub(super) fn news(&self) -> Option<Vec<(Key, MountStatistics)>> {
+        let mut inner = self.lock();
+        let keys = std::mem::take(&mut inner.news);
+        inner.is_keeping = !keys.is_empty();
+        let news = keys.into_iter().filter_map(|key| {
+            let done = inner.done.get(&key)?.clone();
+            Some((key, done))
+        });
+        let news: Vec<_> = news.collect();
+        (!news.is_empty()).then_some(news)
     }
 
     pub(super) fn counts(&self) -> BTreeMap<SyncCause, Counts> {
@@ -136,10 +179,10 @@ impl Activity {
     pub(super) fn running(&self) -> usize {
         self.lock().running.len()
     }
+}
 
-    fn nothing(&self) -> MountTotals {
-        MountTotals { since: self.since, runs: 0, failed: 0, moved: Moved::default() }
-    }
+fn nothing_since(since: OffsetDateTime) -> MountTotals {
+    MountTotals { since, runs: 0, failed: 0, moved: Moved::default() }
 }
 
 fn progress(running: &Running) -> SyncProgress {
@@ -205,12 +248,13 @@ impl Begun<'_> {
         if let Some(count) = bucket.and_then(|bucket| counts.buckets.get_mut(bucket)) {
             *count += 1;
         }
-        let nothing = self.activity.nothing();
-        let totals = inner.totals.entry(self.mount.clone()).or_insert(nothing);
+        let before = inner.done.remove(&self.mount).map(|done| done.totals);
+        let mut totals = before.unwrap_or_else(|| nothing_since(self.began_at));
         totals.runs += 1;
         totals.failed += u64::from(last.failure.is_some());
         totals.moved += last.moved;
-        inner.last.insert(self.mount.clone(), last);
+        inner.done.insert(self.mount.clone(), MountStatistics { last, totals });
+        inner.news.insert(self.mount.clone());
     }
 }
 

@@ -154,7 +154,9 @@ impl SyncService {
             result.commits.extend(run.commits.iter().map(|commit| report::commit(&mount, commit)));
             let outcome = run.outcome.map_err(|error| run::why(&error))?;
             self.keep_open_issues(studio, &mount, &outcome).await?;
-            let mut told = report::mount_result(&mount, &outcome);
+            let slow = self.watches.of(&studio.id, &mount.id).losses().span();
+            let mut told = report::mount_result(&mount, &outcome, slow);
+            told.brought_back = run.brought_back;
             told.merged = run.merged.iter().map(RelPath::to_string).collect();
             self.name_authors(studio, &mount, &mut told.conflicts).await;
             result.mounts.push(told);

@@ -152,7 +152,8 @@ impl SyncService {
         mount: &Mount,
         outcome: &sync::Outcome,
     ) -> Result<(), AppError> {
-        let told = report::mount_result(mount, outcome);
+        let slow = self.watches.of(&studio.id, &mount.id).losses().span();
+        let told = report::mount_result(mount, outcome, slow);
         let mut open = OpenIssues { conflicts: told.conflicts, questions: told.questions };
         self.name_authors(studio, mount, &mut open.conflicts).await;
         let open = serde_json::to_value(&open)

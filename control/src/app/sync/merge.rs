@@ -201,6 +201,7 @@ impl MountRun {
     /// What a second run did beside this one's.
     fn absorb(&mut self, second: Self) {
         self.commits.extend(second.commits);
+        self.brought_back += second.brought_back;
         match (&mut self.outcome, second.outcome) {
             (Ok(before), Ok(mut now)) => {
                 let open = |path: &RelPath| {

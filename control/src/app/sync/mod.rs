@@ -22,6 +22,8 @@ mod recover;
 mod report;
 mod run;
 mod shadow;
+mod slow;
+mod statistics;
 mod watches;
 mod wishes;
 

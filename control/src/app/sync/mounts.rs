@@ -36,6 +36,7 @@ impl SyncService {
     }
 
     async fn states(&self, id: &StudioId) -> Result<Vec<MountState>, AppError> {
+        self.recall(id).await?;
         let view = self.views.watch(id).borrow().clone();
         let mounts = self.declared(id).await?;
         Ok(mounts.into_iter().map(|mount| self.state(id, mount, &view)).collect())
@@ -156,6 +157,7 @@ impl SyncService {
         }
         self.activity.tell();
         self.studios.touch(id);
+        self.recall(id).await?;
         let view = self.views.watch(id).borrow().clone();
         Ok(self.state(id, after, &view))
     }

@@ -4,6 +4,7 @@ use data_encoding::BASE64;
 use sync::{Entry, Outcome, RelPath};
 use time::OffsetDateTime;
 
+use super::losses::Span;
 use crate::domain::{
     launch::Mount,
     session::FileKind,
@@ -16,7 +17,7 @@ use crate::domain::{
 /// Paths of each list that are told one by one; a first copy of a large zone has far more.
 const MOST_TOLD: usize = 10_000;
 
-pub(super) fn mount_result(mount: &Mount, outcome: &Outcome) -> MountResult {
+pub(super) fn mount_result(mount: &Mount, outcome: &Outcome, slow: Option<Span>) -> MountResult {
     MountResult {
         mount: mount.id.clone(),
         zone: mount.zone.to_string(),
@@ -31,6 +32,8 @@ pub(super) fn mount_result(mount: &Mount, outcome: &Outcome) -> MountResult {
                 side: question.lost_by.name().to_owned(),
                 deletions: question.deletions as u64,
                 already: question.before as u64,
+                already_since: slow.map(|slow| slow.since),
+                already_until: slow.map(|slow| slow.until),
                 of: question.of as u64,
             })
             .collect(),
@@ -46,6 +49,7 @@ pub(super) fn mount_result(mount: &Mount, outcome: &Outcome) -> MountResult {
             .collect(),
         kept_both: outcome.kept_both.iter().map(RelPath::to_string).collect(),
         merged: Vec::new(),
+        brought_back: 0,
         bytes_sent: outcome.stats.bytes_sent,
         bytes_received: outcome.stats.bytes_received,
         took_ms: u64::try_from(outcome.stats.took.as_millis()).unwrap_or(u64::MAX),

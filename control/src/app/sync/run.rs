@@ -3,12 +3,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use sync::{
-    CancelFlag, Context, Direction, Exclusions, Losses, Meter, OnMassDeletion, Outcome, RelPath,
-    Request, ServerSide, Side,
+    CancelFlag, Context, Direction, Exclusions, Meter, Outcome, RelPath, Request, ServerSide,
 };
 use tokio::time::Instant;
 
-use super::{SyncService, link::AgentLink};
+use super::{SyncService, link::AgentLink, losses::Span};
 use crate::{
     app::AppError,
     domain::{
@@ -26,6 +25,8 @@ pub(super) struct MountRun {
     pub commits: Vec<NewCommit>,
     /// Texts that were merged.
     pub merged: Vec<RelPath>,
+    /// Files that came back to the zone out of its trash.
+    pub brought_back: u64,
 }
 
 /// What is to be run, for whom, and why.
@@ -98,11 +99,13 @@ impl SyncService {
         let run = self.tracker.spawn(async move {
             let (activity, now) = (&service.activity, service.clock.now());
             let direction = order.request.direction;
+            service.recall(&studio.id).await?;
             let begun = activity.begin(&studio.id, &mount.id, direction, &meter, now);
             let (cause, merged) = (order.cause, order.merged.len() as u64);
             let done = service.locked(&studio, &mount, order, meter, cancel).await;
             if let Some(begun) = begun {
                 begun.end(cause, merged, &done);
+                service.keep_statistics();
             }
             done
         });
@@ -132,11 +135,15 @@ impl SyncService {
         let guard = self.zones.lock(&mount.zone).await?;
         let side = self.side_of(studio, mount).await?;
         let takes = matches!(order.request.direction, Direction::Both | Direction::ToServer);
-        order.request.lost_before = self.lost_before(studio, mount, &order.request).await?;
+        self.know_losses(studio, mount, &order.request).await?;
+        let brought_back = self.undo_losses(&guard, studio, mount, &order.request).await?;
+        order.request.lost_before = self.lost_before(studio, mount, &order.request);
+        let began_at = self.clock.now();
         let request = order.request.clone();
         let outcome = self.engine(studio, mount, side, request, meter, cancel).await?;
         if let Ok(outcome) = &outcome {
-            self.note_losses(studio, mount, &order, outcome);
+            let span = Span { since: began_at, until: self.clock.now() };
+            self.note_losses(studio, mount, &order, outcome, span);
         }
         let whole = |outcome: &Outcome| {
             let (conflicts, questions) = (&outcome.conflicts, &outcome.questions);
@@ -159,50 +166,7 @@ impl SyncService {
             tracing::warn!(studio = %studio.id, error = &error as &dyn std::error::Error, "old shadow copies stay");
         }
         let commits = commit.into_iter().collect();
-        Ok(MountRun { outcome, commits, merged: order.merged })
-    }
-
-    /// What live runs deleted a short while ago, for a run that asks.
-    async fn lost_before(
-        &self,
-        studio: &Studio,
-        mount: &Mount,
-        request: &Request,
-    ) -> Result<Losses, AppError> {
-        let asks = request.on_mass_deletion == OnMassDeletion::Ask;
-        if !asks || request.direction == Direction::Check {
-            return Ok(Losses::default());
-        }
-        let watched = self.watches.of(&studio.id, &mount.id);
-        if !watched.losses().is_seeded() {
-            let open = self.open_issues_of(&studio.id).await?.questions;
-            let mut questions = open.iter().filter(|open| open.mount == mount.id).peekable();
-            let open = questions.peek().is_some().then(|| {
-                let mut losses = Losses::default();
-                for question in questions {
-                    let is_server = question.side == Side::Server.name();
-                    let side = if is_server { Side::Server } else { Side::Studio };
-                    *losses.by_mut(side) += question.already;
-                }
-                losses
-            });
-            watched.losses().seed(Instant::now(), open);
-        }
-        let before = watched.losses().before(Instant::now());
-        Ok(before)
-    }
-
-    fn note_losses(&self, studio: &Studio, mount: &Mount, order: &Order, outcome: &Outcome) {
-        if order.request.direction == Direction::Check {
-            return;
-        }
-        let watched = self.watches.of(&studio.id, &mount.id);
-        if order.request.on_mass_deletion != OnMassDeletion::Ask {
-            return watched.losses().answered();
-        }
-        let is_live = order.cause == SyncCause::Live;
-        let losses = if is_live { outcome.losses } else { Losses::default() };
-        watched.losses().note(Instant::now(), losses, !outcome.questions.is_empty());
+        Ok(MountRun { outcome, commits, merged: order.merged, brought_back })
     }
 
     /// The zone's end of a run.

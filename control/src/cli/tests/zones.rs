@@ -59,6 +59,18 @@ async fn what_is_deleted_waits_in_the_trash() {
     let restore = [&with(&["restore"])[..], &["--trash", id]].concat();
     assert_eq!(world.json(&restore).await["path"], "kept/a");
     assert_eq!(world.call(&with(&["cat", "kept/a"])).await, Ended(0, "precious".into()));
+    assert_eq!(world.call(&with(&["rm", "kept"])).await, Ended(0, String::new()));
+    let trash = world.json(&with(&["trash"])).await;
+    assert_eq!(
+        (trash[0]["path"].as_str(), trash[0]["kind"].as_str()),
+        (Some("kept"), Some("folder"))
+    );
+    let open = [&with(&["trash"])[..], &["--open", trash[0]["id"].as_str().unwrap()]].concat();
+    let inside = world.json(&open).await;
+    assert_eq!(inside[0]["path"], "kept/a");
+    let one = [&with(&["restore"])[..], &["--trash", inside[0]["id"].as_str().unwrap()]].concat();
+    assert_eq!(world.json(&one).await["path"], "kept/a");
+    assert_eq!(world.json(&open).await.as_array().unwrap().len(), 0);
     assert_eq!(world.call(&with(&["restore"])).await.0, 2, "a commit or an item of the trash");
     assert_eq!(world.call(&with(&["history"])).await.0, 5, "it is not versioned");
 }

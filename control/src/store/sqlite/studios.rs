@@ -12,7 +12,7 @@ use crate::{
     domain::{
         ids::{BuildId, ProjectKey, StudioId, TaskId},
         launch::Mount,
-        mounts::MountSettings,
+        mounts::{MountSettings, MountStatistics},
         studio::{DesiredState, Studio, StudioState},
         sync::FinalSync,
     },
@@ -220,6 +220,34 @@ impl SyncLedger for Sqlite {
         .bind(mount)
         .bind(settings.live)
         .bind(settings.merge)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    async fn mount_statistics(&self, studio: &StudioId) -> Result<Vec<(String, MountStatistics)>> {
+        query("SELECT mount, statistics FROM mount_statistics WHERE studio = ? ORDER BY mount")
+            .bind(studio.as_str())
+            .fetch_all(&self.read)
+            .await?
+            .iter()
+            .map(|row| Ok((get(row, "mount")?, json(row, "statistics")?)))
+            .collect()
+    }
+
+    async fn put_mount_statistics(
+        &self,
+        studio: &StudioId,
+        mount: &str,
+        statistics: &MountStatistics,
+    ) -> Result<()> {
+        query(
+            "INSERT INTO mount_statistics (studio, mount, statistics) SELECT id, ?, ? FROM studios WHERE id = ? \
+             ON CONFLICT (studio, mount) DO UPDATE SET statistics = excluded.statistics",
+        )
+        .bind(mount)
+        .bind(to_json(statistics))
+        .bind(studio.as_str())
         .execute(&self.write)
         .await?;
         Ok(())

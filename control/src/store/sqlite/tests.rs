@@ -9,6 +9,7 @@ use crate::{
     domain::{
         build::{Build, BuildState, ImageRef},
         ids::{BuildId, StudioId, TaskId, TemplateId},
+        mounts::{LastRun, MountStatistics, MountTotals, Moved, SyncCause},
         project::Project,
         studio::{DesiredState, Studio, StudioState},
         task::{StepStatus, Task, TaskKind, TaskState},
@@ -17,7 +18,7 @@ use crate::{
     },
     store::{
         Accounts, AgentCredential, AgentCredentials, BuildLogLine, Builds, LoginToken, Projects,
-        StoreError, Studios, Tasks, Templates, TokenPurpose,
+        StoreError, Studios, SyncLedger, Tasks, Templates, TokenPurpose,
     },
 };
 
@@ -213,9 +214,7 @@ async fn the_newest_good_build_stays_in_use_when_a_later_one_fails() {
     assert_eq!(texts, ["b", "c"]);
 }
 
-#[tokio::test]
-async fn a_bootstrap_token_is_exchanged_once_and_only_in_its_epoch() {
-    let (_folder, store) = store().await;
+async fn studio(store: &Sqlite) -> Studio {
     let project = Project {
         key: "DEMO".parse().unwrap(),
         name: "d".into(),
@@ -240,6 +239,39 @@ async fn a_bootstrap_token_is_exchanged_once_and_only_in_its_epoch() {
         started_at: None,
     };
     store.create_studio(&studio).await.unwrap();
+    studio
+}
+
+#[tokio::test]
+async fn statistics_of_mounts_are_replaced_and_go_with_their_studio() {
+    let (_folder, store) = store().await;
+    let studio = studio(&store).await;
+    let statistics = |runs| MountStatistics {
+        last: LastRun {
+            cause: SyncCause::Live,
+            began_at: now(),
+            took_ms: 7,
+            failure: Some("why".into()),
+            moved: Moved { to_server: 1, ..Moved::default() },
+            skipped: 0,
+            questions: 1,
+        },
+        totals: MountTotals { since: now(), runs, failed: 1, moved: Moved::default() },
+    };
+    store.put_mount_statistics(&studio.id, "m", &statistics(1)).await.unwrap();
+    store.put_mount_statistics(&studio.id, "m", &statistics(2)).await.unwrap();
+    let kept = store.mount_statistics(&studio.id).await.unwrap();
+    assert_eq!(kept, [("m".to_owned(), statistics(2))]);
+    assert!(store.delete_studio(&studio.id).await.unwrap());
+    // A run that ends after its studio.
+    store.put_mount_statistics(&studio.id, "m", &statistics(3)).await.unwrap();
+    assert_eq!(store.mount_statistics(&studio.id).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_bootstrap_token_is_exchanged_once_and_only_in_its_epoch() {
+    let (_folder, store) = store().await;
+    let studio = studio(&store).await;
     let credential = |epoch, session: Option<Vec<u8>>| AgentCredential {
         studio: studio.id.clone(),
         epoch,

@@ -31,7 +31,9 @@ use crate::{
     domain::{
         session::FileKind,
         zone::ZoneRef,
-        zone_files::{Author, CommitInfo, FileChange, NewCommit, TrashItem, ZoneFile, ZonePath},
+        zone_files::{
+            Author, CommitInfo, Deletions, FileChange, NewCommit, TrashItem, ZoneFile, ZonePath,
+        },
     },
 };
 
@@ -296,7 +298,7 @@ impl Zones for LocalZones {
             if let Some(seen) = &if_match {
                 opened.check(&path, seen)?;
             }
-            change::remove(&opened.place, &opened.root, &path, "deleted", opened.now)?;
+            change::remove(&opened.place, &opened.root, &path, trash::DELETED, opened.now)?;
             opened.commit(&author, &format!("Delete {path}"))
         })
         .await
@@ -388,6 +390,29 @@ impl Zones for LocalZones {
             trash::list(&opened.place.trash).map_err(|source| ZoneError::Io {
                 what: "the trash can't be read".to_owned(),
                 source,
+            })
+        })
+        .await
+    }
+
+    async fn trash_in(&self, zone: &ZoneRef, id: &str) -> Result<Vec<TrashItem>, ZoneError> {
+        let id = id.to_owned();
+        self.with(zone, move |opened| {
+            let shown = ZonePath::default().join(id.as_bytes());
+            trash::list_in(&opened.place.trash, &id).map_err(change::failed(&shown))
+        })
+        .await
+    }
+
+    async fn bring_back(
+        &self,
+        _guard: &WriteGuard,
+        zone: &ZoneRef,
+        deletions: Deletions,
+    ) -> Result<u64, ZoneError> {
+        self.with(zone, move |opened| {
+            trash::bring_back(&opened.place.trash, &opened.root, &deletions).map_err(|source| {
+                ZoneError::Io { what: "what was deleted can't be brought back".to_owned(), source }
             })
         })
         .await

@@ -174,7 +174,21 @@ async fn a_folder_that_went_as_a_whole_comes_back_in_parts_or_whole() {
         let refused = zones.restore_trash(&zone, &id, &alice()).await;
         assert!(refused.is_err(), "{hostile}: {refused:?}");
     }
+    assert_eq!(item.kind, FileKind::Folder);
+    let inside = zones.trash_in(&zone, &item.id).await.unwrap();
+    let [inner] = inside.as_slice() else { panic!("{inside:?}") };
+    assert_eq!((&inner.path, inner.kind, inner.size), (&path("went/in"), FileKind::Folder, 8));
+    let inside = zones.trash_in(&zone, &inner.id).await.unwrap();
+    let told: Vec<_> = inside.iter().map(|it| (&it.path, it.kind, it.size)).collect();
+    assert_eq!(
+        told,
+        [(&path("went/in/g"), FileKind::File, 5), (&path("went/in/ä~~b"), FileKind::Folder, 3)]
+    );
     let one = format!("{}~~in/ä~~b/f", item.id);
+    let no_folder = zones.trash_in(&zone, &one).await;
+    assert!(matches!(no_folder, Err(ZoneError::WrongKind { .. })), "{no_folder:?}");
+    let gone = zones.trash_in(&zone, "1-none").await;
+    assert!(matches!(gone, Err(ZoneError::NotFound { .. })), "{gone:?}");
     let back = zones.restore_trash(&zone, &one, &alice()).await.unwrap();
     assert_eq!(back, path("went/in/ä~~b/f"));
     assert_eq!(content(&zones, &zone, "went/in/ä~~b/f").await, b"one");
@@ -183,6 +197,98 @@ async fn a_folder_that_went_as_a_whole_comes_back_in_parts_or_whole() {
     zones.delete(&zone, &path("went"), None, &alice()).await.unwrap();
     zones.restore_trash(&zone, &item.id, &alice()).await.unwrap();
     assert_eq!(content(&zones, &zone, "went/in/g").await, b"other");
+}
+
+/// Somebody's own deletion, with a name that is no text in it.
+#[tokio::test]
+async fn what_is_in_a_deleted_folder_is_listed_and_comes_back_one_by_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (zones, zone) = (zones(dir.path()), zone("resources"));
+    let odd = ZonePath::try_from(&b"d/\xff"[..]).unwrap();
+    for (file, content) in [(&path("d/f"), "one"), (&odd, "odd"), (&path("d/g"), "other")] {
+        zones.write(&zone, file, new(content.as_bytes()), &alice()).await.unwrap();
+    }
+    zones.delete(&zone, &path("d"), None, &alice()).await.unwrap();
+    let item = zones.trash(&zone).await.unwrap().remove(0);
+    for file in [path("d/f"), odd] {
+        let inside = zones.trash_in(&zone, &item.id).await.unwrap();
+        let found = inside.iter().find(|it| it.path == file).unwrap();
+        assert_eq!(zones.restore_trash(&zone, &found.id, &alice()).await.unwrap(), file);
+    }
+    assert_eq!(content(&zones, &zone, "d/f").await, b"one");
+    let left = zones.trash_in(&zone, &item.id).await.unwrap();
+    assert_eq!(left.iter().map(|it| &it.path).collect::<Vec<_>>(), [&path("d/g")]);
+}
+
+/// As a synchronisation leaves it.
+fn displaced(trash: &Path, batch: &str, at_s: i64, reason: &str, files: &[(&str, &str)]) {
+    let batch = trash.join(batch);
+    fs::create_dir_all(&batch).unwrap();
+    let notes = files.iter().enumerate().map(|(number, (path, content))| {
+        let thing = format!("t-{number}");
+        fs::write(batch.join(&thing), content).unwrap();
+        let path = data_encoding::BASE64.encode(path.as_bytes());
+        format!("{{\"thing\":\"{thing}\",\"path\":\"{path}\",\"deleted_at_s\":{at_s},\"reason\":\"{reason}\"}}\n")
+    });
+    fs::write(batch.join("notes"), notes.collect::<String>()).unwrap();
+}
+
+#[tokio::test]
+async fn deletions_of_a_time_come_back_where_nothing_has_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (zones, zone) = (zones(dir.path()), zone("resources"));
+    let trash = zones.folders(&zone).await.unwrap().trash;
+    let deleted = "deleted on the other side";
+    displaced(&trash, "100-a", 100, deleted, &[("m/before", "x")]);
+    displaced(
+        &trash,
+        "200-a",
+        200,
+        deleted,
+        &[("m/f", "old"), ("m/d/e", "e"), ("other", "x"), ("m/taken", "x")],
+    );
+    displaced(&trash, "201-a", 201, "replaced by the other side's version", &[("m/replaced", "x")]);
+    displaced(&trash, "202-a", 202, deleted, &[("m/f", "new")]);
+    displaced(&trash, "203-a", 203, deleted, &[("m/after", "x")]);
+    let batch = trash.join("201-b");
+    fs::create_dir_all(batch.join("t-0/in")).unwrap();
+    fs::write(batch.join("t-0/in/g"), "g").unwrap();
+    fs::write(batch.join("t-0/taken"), "x").unwrap();
+    let note = r#"{"thing":"t-0","path":"bS90cmVl","deleted_at_s":201,"reason":"deleted on the other side"}"#;
+    fs::write(batch.join("notes"), format!("{note}\n")).unwrap();
+    for there in ["m/taken", "m/tree/taken"] {
+        zones.write(&zone, &path(there), new(b"kept"), &alice()).await.unwrap();
+    }
+    let at = |second| OffsetDateTime::from_unix_timestamp(second).unwrap();
+    let deletions =
+        Deletions { below: path("m"), since: at(200), until: at(202), by_people: false };
+    let guard = zones.lock(&zone).await.unwrap();
+    let back = zones.bring_back(&guard, &zone, deletions.clone()).await.unwrap();
+    drop(guard);
+    assert_eq!(back, 3, "m/f, m/d/e and m/tree/in/g");
+    for (file, wanted) in [
+        ("m/f", "new"),
+        ("m/d/e", "e"),
+        ("m/tree/in/g", "g"),
+        ("m/taken", "kept"),
+        ("m/tree/taken", "kept"),
+    ] {
+        assert_eq!(content(&zones, &zone, file).await, wanted.as_bytes(), "{file}");
+    }
+    for absent in ["m/before", "m/after", "m/replaced", "other"] {
+        let found = zones.stat(&zone, &path(absent)).await;
+        assert!(matches!(found, Err(ZoneError::NotFound { .. })), "{absent}: {found:?}");
+    }
+    // What people deleted on the server comes back where that was asked for.
+    zones.delete(&zone, &path("m/f"), None, &alice()).await.unwrap();
+    let now = OffsetDateTime::now_utc();
+    for (by_people, wanted) in [(false, 0), (true, 1)] {
+        let since = now - time::Duration::minutes(1);
+        let until = now + time::Duration::minutes(1);
+        let guard = zones.lock(&zone).await.unwrap();
+        let deletions = Deletions { since, until, by_people, ..deletions.clone() };
+        assert_eq!(zones.bring_back(&guard, &zone, deletions).await.unwrap(), wanted);
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,11 @@
 //! about nothing, which is no item and expires with the others. Synchronisations keep what they displace in the same place, many
 //! things to a folder, in the form of [`sync::trash`].
 
+mod back;
+mod place;
+
+pub(super) use back::bring_back;
+
 use std::{
     io::{self, Read as _},
     os::fd::AsFd as _,
@@ -15,6 +20,8 @@ use rustix::{fs::Mode, io::Errno};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use place::Place;
+
 use super::dir::{self, Folder};
 use crate::domain::{
     session::FileKind,
@@ -23,10 +30,8 @@ use crate::domain::{
 
 const NOTE: &[u8] = b"note.json";
 const THING: &[u8] = b"thing";
-/// Between a folder and a thing in it; neither has one.
-const SEPARATOR: char = '~';
-/// Between a thing that is a folder and a path in it.
-const WITHIN: &str = "~~";
+/// Why somebody's deletion is there.
+pub(super) const DELETED: &str = "deleted";
 /// Largest note that is read: a path of 4,095 bytes, encoded, and a reason.
 const LONGEST_NOTE: u64 = 64 << 10;
 
@@ -36,6 +41,12 @@ struct Note {
     path: String,
     deleted_at_s: i64,
     reason: String,
+}
+
+impl From<sync::trash::Note> for Note {
+    fn from(note: sync::trash::Note) -> Self {
+        Self { path: note.path, deleted_at_s: note.deleted_at_s, reason: note.reason }
+    }
 }
 
 /// An item that waits for its thing.
@@ -93,34 +104,6 @@ fn size(folder: &Folder, part: &[u8]) -> io::Result<u64> {
     inside.entries()?.into_iter().map(|(name, _)| size(&inside, &name)).sum()
 }
 
-/// Where an item lies: the folder, and in one of a synchronisation the thing's name, and a path in that if it is a folder.
-struct Place<'a> {
-    folder: &'a str,
-    thing: Option<&'a str>,
-    within: Option<ZonePath>,
-}
-
-impl<'a> Place<'a> {
-    fn of(id: &'a str) -> Option<Self> {
-        let (folder, thing) = match id.split_once(SEPARATOR) {
-            Some((folder, thing)) => (folder, Some(thing)),
-            None => (id, None),
-        };
-        let (thing, within) = match thing.and_then(|thing| thing.split_once(WITHIN)) {
-            Some((thing, within)) => (Some(thing), Some(within)),
-            None => (thing, None),
-        };
-        let within = within.map(|path| ZonePath::try_from(path.as_bytes())).transpose().ok()?;
-        if within.as_ref().is_some_and(ZonePath::is_root) {
-            return None;
-        }
-        let is_name = |name: &str| {
-            !name.is_empty() && !name.contains('/') && ZonePath::try_from(name.as_bytes()).is_ok()
-        };
-        (is_name(folder) && thing.is_none_or(is_name)).then_some(Self { folder, thing, within })
-    }
-}
-
 /// Newest first.
 pub(super) fn list(trash: &Path) -> io::Result<Vec<TrashItem>> {
     let folder = Folder::open(trash)?;
@@ -129,15 +112,28 @@ pub(super) fn list(trash: &Path) -> io::Result<Vec<TrashItem>> {
         let Ok(id) = String::from_utf8(id) else { continue };
         let inside = folder.at(&ZonePath::default().join(id.as_bytes()))?;
         for note in sync::trash::read_notes(inside.as_fd())? {
-            let whole = format!("{id}{SEPARATOR}{}", note.thing);
-            let thing = note.thing.into_bytes();
-            let note =
-                Note { path: note.path, deleted_at_s: note.deleted_at_s, reason: note.reason };
-            items.extend(found(item_of(whole, &inside, &thing, &note))?);
+            let place = Place { folder: id.clone(), thing: Some(note.thing.clone()), within: None };
+            items.extend(found(item_of(&place, &inside, &Note::from(note)))?);
         }
         if let Some(note) = found(note(&inside))? {
-            items.extend(found(item_of(id, &inside, THING, &note))?);
+            let place = Place { folder: id, thing: None, within: None };
+            items.extend(found(item_of(&place, &inside, &note))?);
         }
+    }
+    Ok(items)
+}
+
+/// What is in an item that is a folder, by name; in a path of it, if the id names one.
+pub(super) fn list_in(trash: &Path, id: &str) -> io::Result<Vec<TrashItem>> {
+    let place = Place::of(id).ok_or(io::ErrorKind::NotFound)?;
+    let inside = Folder::open(trash)?.at(&ZonePath::default().join(place.folder.as_bytes()))?;
+    let note = note_of(&place, &inside)?;
+    let within = place.within.clone().unwrap_or_default();
+    let opened = inside.at(&ZonePath::default().join(place.name()))?.at(&within)?;
+    let mut items = Vec::new();
+    for (name, _) in opened.entries()? {
+        let place = Place { within: Some(within.join(&name)), ..place.clone() };
+        items.extend(found(item_of(&place, &inside, &note))?);
     }
     Ok(items)
 }
@@ -155,7 +151,7 @@ pub(super) fn content(
         let Some(place) = Place::of(&item.id) else { continue };
         let inside = folder.at(&ZonePath::default().join(place.folder.as_bytes()))?;
         // A folder, a link, or gone meanwhile.
-        let Ok(file) = inside.read(place.thing.map_or(THING, str::as_bytes)) else { continue };
+        let Ok(file) = inside.read(place.name()) else { continue };
         let mut content = Vec::new();
         file.take(limit_bytes).read_to_end(&mut content)?;
         if blake3::hash(&content).to_hex().as_str() == digest {
@@ -175,39 +171,41 @@ fn found<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
 
 /// Puts an item back where it was, or what lies at a path in it. `AlreadyExists` when something is there.
 pub(super) fn restore(trash: &Path, id: &str, root: &Folder) -> io::Result<ZonePath> {
-    let nothing = || io::Error::from(io::ErrorKind::NotFound);
-    let place = Place::of(id).ok_or_else(nothing)?;
+    let place = Place::of(id).ok_or(io::ErrorKind::NotFound)?;
     let folder = Folder::open(trash)?;
-    let mut inside = folder.at(&ZonePath::default().join(place.folder.as_bytes()))?;
-    let (path, mut thing) = match place.thing {
-        Some(thing) => {
-            let notes = sync::trash::read_notes(inside.as_fd())?;
-            let note = notes.into_iter().find(|note| note.thing == thing).ok_or_else(nothing)?;
-            (note.path, thing.as_bytes())
-        }
-        None => (note(&inside)?.path, THING),
-    };
-    let mut path = decode(&path)?;
-    if let Some((within, name)) = place.within.as_ref().and_then(ZonePath::split) {
-        inside = inside.at(&ZonePath::default().join(thing))?.at(&within)?;
-        thing = name;
-        path = place
-            .within
-            .iter()
-            .flat_map(ZonePath::components)
-            .fold(path, |path, name| path.join(name));
-    }
+    let inside = folder.at(&ZonePath::default().join(place.folder.as_bytes()))?;
+    let path = place.path(&decode(&note_of(&place, &inside)?.path)?);
+    let (from, thing) = holder(&place, inside)?;
     let Some((parent, name)) = path.split() else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a whole zone is no file of it"));
     };
-    inside.stat(thing)?;
+    from.stat(&thing)?;
     let parent = root.make(&parent)?;
-    inside.rename_new(thing, &parent, name)?;
+    from.rename_new(&thing, &parent, name)?;
     parent.sync()?;
-    if place.thing.is_none() {
+    if place.thing.is_none() && place.within.is_none() {
         folder.remove_all(place.folder.as_bytes())?;
     }
     Ok(path)
+}
+
+/// The folder that has it, and its name there.
+fn holder(place: &Place, inside: Folder) -> io::Result<(Folder, Vec<u8>)> {
+    match place.within.as_ref().and_then(ZonePath::split) {
+        None => Ok((inside, place.name().to_vec())),
+        Some((within, name)) => {
+            let holder = inside.at(&ZonePath::default().join(place.name()))?.at(&within)?;
+            Ok((holder, name.to_vec()))
+        }
+    }
+}
+
+/// What is noted about an item.
+fn note_of(place: &Place, inside: &Folder) -> io::Result<Note> {
+    let Some(thing) = &place.thing else { return note(inside) };
+    let notes = sync::trash::read_notes(inside.as_fd())?;
+    let note = notes.into_iter().find(|note| note.thing == *thing);
+    Ok(note.ok_or(io::ErrorKind::NotFound)?.into())
 }
 
 fn decode(path: &str) -> io::Result<ZonePath> {
@@ -215,11 +213,13 @@ fn decode(path: &str) -> io::Result<ZonePath> {
     ZonePath::try_from(path.as_slice()).map_err(io::Error::other)
 }
 
-fn item_of(id: String, inside: &Folder, thing: &[u8], note: &Note) -> io::Result<TrashItem> {
+fn item_of(place: &Place, inside: &Folder, note: &Note) -> io::Result<TrashItem> {
+    let (holder, name) = holder(place, inside.at(&ZonePath::default())?)?;
     Ok(TrashItem {
-        id,
-        path: decode(&note.path)?,
-        size: size(inside, thing)?,
+        id: place.id(),
+        path: place.path(&decode(&note.path)?),
+        kind: dir::kind(holder.stat(&name)?.st_mode),
+        size: size(&holder, &name)?,
         deleted_at: OffsetDateTime::from_unix_timestamp(note.deleted_at_s)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH),
         reason: note.reason.clone(),
