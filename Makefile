@@ -141,6 +141,7 @@ test-images: setup
 # Falsified input of each kind for ATELIER_FUZZ_MINUTES (10); what fails once is named, to be kept in sync/tests/fuzz/kept.txt.
 fuzz:
 	ATELIER_LONG=1 cargo test --release --locked -p sync --test fuzz -- --nocapture --test-threads=2
+	ATELIER_LONG=1 cargo test --release --locked -p sync --lib fuzz:: -- --nocapture --test-threads=2
 
 # Everything that takes long by nature, in full: thousands of random histories, hundreds of kills, a million files, a file of
 # 5 GiB, and falsified input of each kind for ATELIER_FUZZ_MINUTES (10).

@@ -39,6 +39,8 @@ mod entry;
 mod error;
 mod exclusions;
 mod fs;
+#[cfg(test)]
+mod fuzz;
 mod gone;
 mod index;
 mod link;

@@ -9,6 +9,8 @@
 
 mod anchors;
 mod blocks;
+#[cfg(test)]
+mod fuzz;
 mod lister;
 mod maker;
 mod rolling;

@@ -124,7 +124,10 @@ impl Side {
         self.looked_ns = now_ns;
         let (root, memory, cancel) = (&self.root, &self.memory, &self.context.cancel);
         let watch = self.context.watch.as_ref();
-        let look = watch.map(|watch| watch.look(root, exclusions, is_agreed)).transpose()?;
+        let look = match watch {
+            Some(watch) => Some(watch.look(root, exclusions, is_agreed, memory.generation())?),
+            None => None,
+        };
         let state = &self.state;
         self.seen = scan(Scanning {
             root,
@@ -140,6 +143,7 @@ impl Side {
         if look.as_ref().is_some_and(|look| !look.is_of_everything()) {
             self.seen.entries = self.entries()?;
         }
+        self.count(is_agreed)?;
         let unsettled = look.as_ref().map(|_| Seen::of(&self.seen));
         let learned = std::mem::take(&mut self.seen.learned);
         self.moved = self.seen.moved.clone();
@@ -158,6 +162,20 @@ impl Side {
     pub(crate) fn is_empty(&self) -> io::Result<bool> {
         let names = names(self.root.folder(None)?.as_fd())?;
         Ok(names.iter().all(|name| name == RESERVED))
+    }
+
+    /// Entries that are there and of which the memory knows nothing, or the other way round, show in their number alone: both sides
+    /// would say that nothing is to do, and be apart.
+    fn count(&self, is_agreed: bool) -> Result<(), Error> {
+        if !is_agreed || !self.seen.unknown.is_empty() {
+            return Ok(());
+        }
+        let expected = self.entries()?;
+        if expected != self.seen.entries {
+            tracing::warn!(seen = self.seen.entries, expected, "what is remembered may be wrong");
+            self.state.distrust();
+        }
+        Ok(())
     }
 
     /// How many there are, where only what differs from what was agreed is known.

@@ -46,7 +46,10 @@ impl Cursor {
                 return Ok(Some((name, what)));
             }
             let Some(next) = self.range.next() else { return Ok(None) };
-            let (_, value) = next.map_err(broken("read"))?;
+            let (key, value) = next.map_err(broken("read"))?;
+            if !page::is_in_place(key.value(), value.value(), &self.last) {
+                return Err(broken("read")(Senseless));
+            }
             self.page.clear();
             self.page.extend_from_slice(value.value());
             let reader = Reader::new(&self.page, self.generation);
@@ -56,6 +59,11 @@ impl Cursor {
 }
 
 impl Memory {
+    /// Of the agreed states in it: another one has nothing to do with those of before.
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
+    }
+
     pub(crate) fn folder(&self, folder: Option<&RelPath>) -> Result<Cursor, Error> {
         let folder = folder.map(RelPath::as_bytes);
         let (begin, end) = (page::key(folder, b""), page::end(folder));
@@ -112,16 +120,30 @@ impl Memory {
         is_wanted: impl Fn(&Remembered) -> bool,
         mut visit: impl FnMut(RelPath, Remembered),
     ) -> Result<(), Error> {
+        let mut before: Option<(Option<RelPath>, Vec<u8>)> = None;
         for item in self.pages.range::<&[u8]>(..).map_err(broken("read"))? {
             let (key, value) = item.map_err(broken("read"))?;
             let folder = page::folder_of(key.value()).map_err(broken("read"))?;
+            let mut last = match before.take() {
+                Some((same, last)) if same == folder => last,
+                _ => Vec::new(),
+            };
+            if !page::is_in_place(key.value(), value.value(), &last) {
+                return Err(broken("read")(Senseless));
+            }
             for record in Reader::new(value.value(), self.generation) {
                 let (name, what) = record.map_err(broken("read"))?;
+                if folder.is_none() && name == RESERVED {
+                    return Err(broken("read")(Senseless));
+                }
+                last.clear();
+                last.extend_from_slice(name);
                 if is_wanted(&what) {
                     let path = RelPath::in_folder(folder.as_ref(), name);
                     visit(path.map_err(broken("read"))?, what);
                 }
             }
+            before = Some((folder, last));
         }
         Ok(())
     }

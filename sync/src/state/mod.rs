@@ -5,6 +5,8 @@
 //! nothing is known of earlier runs, and nothing is ever deleted for that reason.
 
 mod blocks;
+#[cfg(test)]
+mod fuzz;
 mod gone;
 mod memory;
 mod moving;

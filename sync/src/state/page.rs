@@ -85,6 +85,20 @@ pub(super) fn folder_of(key: &[u8]) -> Result<Option<RelPath>, Senseless> {
     }
 }
 
+/// Whether a page belongs where its key says, behind the name `last` of the same folder (empty: there is none), and has something in
+/// it. Of pages whose names overlap some would be found in one way, and others in another.
+pub(super) fn is_in_place(key: &[u8], page: &[u8], last: &[u8]) -> bool {
+    let least = least_name(key);
+    let is_behind = last.is_empty() || last < least;
+    is_behind
+        && match Reader::new(page, 0).next() {
+            Some(Ok((first, _))) => first >= least,
+            // Whoever reads it gets to know.
+            Some(Err(Senseless)) => true,
+            None => false,
+        }
+}
+
 /// Reads one record after the other. Names are single components, each greater than the one before.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],

@@ -153,6 +153,9 @@ fn send_all(
 ) -> Result<(), Error> {
     let read = |item: &pb::Wanted| -> Result<_, Error> {
         let path = wire::path(&item.path)?;
+        if here.exclusions.excludes(&path, false) {
+            return Err(Error::protocol(format!("{path} was asked for, which is excluded")));
+        }
         let listed = here.saw(&path)?;
         let small = listed.as_ref().and_then(|listed| read_small(&here.root, &path, listed));
         let small = small.map(|small| {

@@ -4,6 +4,8 @@
 //! its blocks is not read again. The receiver writes beside its final place, hashing what it can't prove. Neither keeps a whole
 //! file in memory.
 
+#[cfg(test)]
+mod fuzz;
 mod receive;
 mod send;
 mod small;

@@ -23,6 +23,8 @@ pub(crate) struct Look {
     shared: Arc<Shared>,
     generation: u64,
     pub what: What,
+    /// See [`Inner`].
+    left_aside: Option<u32>,
     ended: bool,
 }
 
@@ -60,12 +62,13 @@ impl Seen {
 }
 
 impl Watch {
-    /// `is_agreed`: what was agreed still counts, so what is as it was need not be looked at.
+    /// `is_agreed`: what was agreed still counts, so what is as it was need not be looked at; `agreed`: the generation of that.
     pub(crate) fn look(
         &self,
         root: &Root,
         exclusions: &Exclusions,
         is_agreed: bool,
+        agreed: u32,
     ) -> Result<Look, Error> {
         let identity = root.identity().map_err(Error::io("look at the folder to synchronise"))?;
         let ground = Ground { root: identity, exclusions: exclusions.digest() };
@@ -77,7 +80,8 @@ impl Watch {
         inner.check_mounts(root);
         let is_trusted =
             inner.trusted.is_some_and(|since| since.elapsed() < self.shared.full_every);
-        let what = if is_agreed && read.all && is_trusted {
+        let is_known = is_agreed && inner.left_aside != Some(agreed);
+        let what = if is_known && read.all && is_trusted {
             What::Only(inner.dirty.take())
         } else {
             inner.begin(&self.shared, root, ground);
@@ -87,7 +91,8 @@ impl Watch {
         self.shared.looks.fetch_add(1, Ordering::Relaxed);
         let generation = inner.generation;
         drop(inner);
-        Ok(Look { shared: Arc::clone(&self.shared), generation, what, ended: false })
+        let left_aside = (!is_agreed).then_some(agreed);
+        Ok(Look { shared: Arc::clone(&self.shared), generation, what, left_aside, ended: false })
     }
 }
 
@@ -160,6 +165,7 @@ impl Look {
         }
         if self.is_of_everything() {
             inner.trusted = Some(Stopwatch::start());
+            inner.left_aside = self.left_aside;
             inner.blind = None;
         } else if is_new {
             // Its other names may be anywhere.

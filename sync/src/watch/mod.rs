@@ -107,6 +107,8 @@ struct Inner {
     ground: Option<Ground>,
     /// Since the last look at everything; `None`: it has to come.
     trusted: Option<Stopwatch>,
+    /// The generation of agreed states that the last look at everything left aside: what differs from those is not known.
+    left_aside: Option<u32>,
     blind: Option<Blind>,
 }
 

@@ -2,6 +2,8 @@
 
 mod convert;
 mod effort;
+#[cfg(test)]
+mod fuzz;
 mod pipe;
 mod steps;
 

@@ -11,7 +11,7 @@ use sync::{Context, Link, LinkError, OnConflict, OnMassDeletion, Request, Studio
 use crate::{
     common::{Mishap, Pair, TestLink, links, noise, read, tree, write},
     dice::Dice,
-    moves, wire,
+    moves, operations, wire,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,24 +20,32 @@ pub(crate) enum Victim {
     Studio,
 }
 
+/// What is falsified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lies {
+    Any,
+    /// In the right form.
+    Moves,
+    /// Likewise.
+    Operations,
+}
+
 /// Falsifies some of what it sends.
 struct Liar<'a> {
     link: TestLink,
     dice: &'a mut Dice,
     /// One message in so many is a lie.
     seldom: usize,
-    /// About moves alone, and in the right form.
-    about_moves: bool,
+    lies: Lies,
 }
 
 impl Link for Liar<'_> {
     fn send(&mut self, message: Bytes) -> Result<(), LinkError> {
-        let message = if self.about_moves {
-            moves::falsify(message, self.dice)
-        } else if self.dice.once_in(self.seldom) {
-            wire::falsify(&message, self.dice)
-        } else {
-            message
+        let message = match self.lies {
+            Lies::Moves => moves::falsify(message, self.dice),
+            Lies::Operations => operations::falsify(message, self.dice),
+            Lies::Any if self.dice.once_in(self.seldom) => wire::falsify(&message, self.dice),
+            Lies::Any => message,
         };
         self.link.send(message)
     }
@@ -91,7 +99,7 @@ fn contents(root: &std::path::Path) -> BTreeSet<Vec<u8>> {
         .collect()
 }
 
-pub(crate) fn told_to(victim: Victim, about_moves: bool, dice: &mut Dice) {
+pub(crate) fn told_to(victim: Victim, lies: Lies, dice: &mut Dice) {
     let pair = prepare(dice);
     let request = Request {
         on_conflict: *dice.one_of(&[OnConflict::Report, OnConflict::KeepBoth]),
@@ -101,7 +109,7 @@ pub(crate) fn told_to(victim: Victim, about_moves: bool, dice: &mut Dice) {
     let root = if victim == Victim::Server { pair.server("") } else { pair.studio("") };
     let owed = contents(&root);
     let seldom = *dice.one_of(&[1, 2, 3, 6]);
-    one_run(&pair, victim, &request, dice, (seldom, about_moves));
+    one_run(&pair, victim, &request, dice, (seldom, lies));
 
     assert_eq!(tree(&pair.folder.path().join("outside")).len(), 1);
     assert_eq!(read(pair.folder.path().join("outside/f")), "precious");
@@ -128,7 +136,7 @@ fn one_run(
     victim: Victim,
     request: &Request,
     dice: &mut Dice,
-    (seldom, about_moves): (usize, bool),
+    (seldom, lies): (usize, Lies),
 ) {
     let (server_link, studio_link) = links(Mishap::default(), Mishap::default());
     let (server_side, studio_side) = (pair.server_side(), pair.studio_side());
@@ -139,10 +147,7 @@ fn one_run(
     std::thread::scope(|scope| match victim {
         Victim::Server => {
             scope.spawn(|| {
-                serve_with(
-                    &studio_side,
-                    &mut Liar { link: studio_link, dice, seldom, about_moves },
-                );
+                serve_with(&studio_side, &mut Liar { link: studio_link, dice, seldom, lies });
             });
             let mut link = server_link;
             run(&server_side, request, &mut link, &Context::system()).ok();
@@ -150,7 +155,7 @@ fn one_run(
         Victim::Studio => {
             let studio = studio_side.clone();
             scope.spawn(move || serve_with(&studio, &mut { studio_link }));
-            let mut link = Liar { link: server_link, dice, seldom, about_moves };
+            let mut link = Liar { link: server_link, dice, seldom, lies };
             run(&server_side, request, &mut link, &Context::system()).ok();
         }
     });

@@ -156,7 +156,7 @@ fn survived(spoil: impl Fn(&Path, &mut Dice), dice: &mut Dice) {
             assert!(there.contains(content), "lost: {:?}", content.escape_ascii().to_string());
         }
     }
-    // What was remembered wrongly may take some runs to be right again, none of which fails.
+    // What was remembered wrongly may show late, and is begun anew in the run after that; none of them fails.
     for _ in 0..4 {
         pair.sync_with(&settle);
     }

@@ -34,7 +34,7 @@ const PATHS: [&[u8]; 24] = [
     b"../outside",
 ];
 
-fn path(dice: &mut Dice) -> Bytes {
+pub(crate) fn path(dice: &mut Dice) -> Bytes {
     let path: &'static [u8] = dice.one_of::<&[u8]>(&PATHS);
     Bytes::from_static(path)
 }
@@ -59,16 +59,21 @@ fn gone(dice: &mut Dice) -> Vec<Bytes> {
     (0..dice.below(3)).map(|_| path(dice)).collect()
 }
 
-/// The message with some more moves or folders gone, or fewer.
-pub(crate) fn falsify(message: Bytes, dice: &mut Dice) -> Bytes {
+/// What a message says.
+pub(crate) fn body(message: &[u8]) -> Option<Body> {
     let decode = |bytes: &[u8]| pb::Message::decode(bytes).ok().and_then(|message| message.body);
-    let body = match decode(&message) {
+    match decode(message) {
         Some(Body::Zstd(packed)) => {
             let plain = zstd::bulk::decompress(&packed, sync::MESSAGE_LIMIT_BYTES).unwrap();
             decode(&plain)
         }
         body => body,
-    };
+    }
+}
+
+/// The message with some more moves or folders gone, or fewer.
+pub(crate) fn falsify(message: Bytes, dice: &mut Dice) -> Bytes {
+    let body = body(&message);
     let body = match body {
         Some(Body::Welcome(welcome)) if dice.once_in(4) => {
             Body::Welcome(pb::Welcome { changes_only: !welcome.changes_only, ..welcome })

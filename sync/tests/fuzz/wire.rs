@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::dice::Dice;
+use super::{MESSAGE_LIMIT_BYTES, dice::Dice};
 
 /// Messages within messages that are looked into.
 const DEEPEST: usize = 6;
@@ -107,14 +107,14 @@ pub(crate) fn falsify(message: &[u8], dice: &mut Dice) -> Bytes {
         bytes = change(&bytes, dice, 0);
     }
     // A liar keeps to what the link allows.
-    bytes.truncate(sync::MESSAGE_LIMIT_BYTES);
+    bytes.truncate(MESSAGE_LIMIT_BYTES);
     bytes.into()
 }
 
 /// Where the whole is one compressed field, what is in it.
 fn unpack(message: &[u8]) -> Option<Vec<u8>> {
     match parse(message)?.as_slice() {
-        [(_, Value::Bytes(inner))] => zstd::bulk::decompress(inner, sync::MESSAGE_LIMIT_BYTES).ok(),
+        [(_, Value::Bytes(inner))] => zstd::bulk::decompress(inner, MESSAGE_LIMIT_BYTES).ok(),
         _ => None,
     }
 }

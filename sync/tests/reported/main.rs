@@ -8,6 +8,7 @@ mod common;
 
 mod children;
 mod conflicts;
+mod cves;
 mod escapes;
 mod fresh;
 mod mass;

@@ -10,11 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sync::Watch;
+use sync::{Request, Watch};
 
 use crate::{
     assert_nothing_was_missed,
-    common::{Pair, link, read, tree, write},
+    common::{Mishap, Pair, link, read, tree, write},
     full_looks, sights, watched,
 };
 
@@ -186,4 +186,26 @@ fn what_nobody_tells_is_found_by_the_next_look_at_everything() {
         assert!(Instant::now() < deadline, "it is not found");
         pair.sync();
     }
+}
+
+/// A run that left aside what was agreed, and ended before anything else was: it saw nothing of what is gone.
+#[test]
+fn a_deletion_is_told_after_a_run_that_compared_with_nothing() {
+    let mut pair = watched(Pair::new());
+    write(pair.server("a"), "a");
+    write(pair.server("b"), "b");
+    pair.sync();
+    pair.sync();
+    fs::remove_file(pair.studio("a")).unwrap();
+    // The server does not remember for this run.
+    let memory = pair.memory(false).unwrap();
+    let aside = memory.with_extension("aside");
+    fs::rename(&memory, &aside).unwrap();
+    pair.server_mishap = Mishap { cut_after: Some(1), ..Mishap::default() };
+    assert!(pair.try_sync(&Request::default()).0.is_err());
+    pair.server_mishap = Mishap::default();
+    fs::rename(&aside, &memory).unwrap();
+    pair.sync();
+    assert!(!pair.server("a").exists());
+    assert_nothing_was_missed(&mut pair);
 }
