@@ -24,7 +24,8 @@ use crate::entry::Digest;
 pub(crate) const REGION_BYTES: u64 = 64 << 20;
 /// What the file system counts in.
 const SECTOR_BYTES: u64 = 512;
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// A piece of a hole that is hashed at once.
+pub(crate) static ZEROS: [u8; 32 << 10] = [0; 32 << 10];
 
 /// Takes a content in pieces, in order.
 pub(crate) struct ContentHasher {

@@ -8,7 +8,7 @@ use proto::sync::v1::{self as pb, step::What as Step};
 use super::Small;
 use crate::{
     RelPath,
-    content::{ContentHasher, hole, is_zero},
+    content::{ContentHasher, ZEROS, hole, is_zero},
     context::CancelFlag,
     delta::{BlockList, BlockLister, COPIED_AT_ONCE, DeltaMaker, Instruction, Part},
     entry::{Digest, Entry},
@@ -26,8 +26,6 @@ const LARGE_BUFFER_BYTES: usize = 1 << 20;
 const SMALLEST_HOLE_BYTES: u64 = 64 << 10;
 /// How often a file that changes while it is sent is sent again.
 const ATTEMPTS: usize = 3;
-/// A piece of a hole that is hashed at once.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// How sending ended.
 #[derive(Debug, PartialEq, Eq)]
