@@ -79,18 +79,26 @@ fn one_agent(instance: &Instance) -> usize {
     count
 }
 
+/// The studio's own web servers: those of other tests have the same name.
+async fn servers(instance: &Instance) -> String {
+    let script = "for it in $(pgrep -f '[h]ttp.server.*8000'); do \
+        tr '\\0' '\\n' < /proc/$it/environ | grep -qx \"ATELIER_STUDIO_ID=$ATELIER_STUDIO_ID\" && echo $it; done; true";
+    instance.exec(script).await.0
+}
+
 #[tokio::test]
 async fn a_running_studio_never_notices_that_the_server_is_killed() {
     let mut instance = Instance::new().await;
     instance.bring("start").await;
-    let (before, _) = instance.exec("pgrep -f 'http.server.*8000' | head -1").await;
+    let before = servers(&instance).await;
+    assert_eq!(before.lines().count(), 1, "{before}");
     let session = json!({"command": ["bash", "-c", "sleep 2; echo survived"]});
     let session = instance.call(Method::POST, &instance.at("/sessions"), Some(session)).await;
     instance.kill();
     tokio::time::sleep(Duration::from_millis(2500)).await;
     instance.start().await;
     instance.until(&instance.at(""), |it| it["entrypoints"][0]["readiness"] == "ready").await;
-    assert_eq!(instance.exec("pgrep -f 'http.server.*8000' | head -1").await.0, before);
+    assert_eq!(servers(&instance).await, before);
     let path = instance.at(&format!("/sessions/{}/output", session["id"].as_str().unwrap()));
     let output = instance.until(&path, Value::is_string).await;
     let survived = data_encoding::BASE64.encode(b"survived\n");

@@ -182,7 +182,7 @@ mod tests {
             hasher.update(bytes);
             let mut left = *zeros;
             while left > 0 {
-                let now = left.min(60_001);
+                let now = left.min(30_001);
                 hasher.update(&ZEROS[..usize::try_from(now).unwrap()]);
                 left -= now;
             }
