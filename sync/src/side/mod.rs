@@ -124,10 +124,7 @@ impl Side {
         self.looked_ns = now_ns;
         let (root, memory, cancel) = (&self.root, &self.memory, &self.context.cancel);
         let watch = self.context.watch.as_ref();
-        let look = match watch {
-            Some(watch) => Some(watch.look(root, exclusions, is_agreed, memory.generation())?),
-            None => None,
-        };
+        let look = watch.map(|watch| watch.look(root, exclusions, is_agreed)).transpose()?;
         let state = &self.state;
         self.seen = scan(Scanning {
             root,

@@ -59,11 +59,6 @@ impl Cursor {
 }
 
 impl Memory {
-    /// Of the agreed states in it: another one has nothing to do with those of before.
-    pub(crate) const fn generation(&self) -> u32 {
-        self.generation
-    }
-
     pub(crate) fn folder(&self, folder: Option<&RelPath>) -> Result<Cursor, Error> {
         let folder = folder.map(RelPath::as_bytes);
         let (begin, end) = (page::key(folder, b""), page::end(folder));

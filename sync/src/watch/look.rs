@@ -24,7 +24,7 @@ pub(crate) struct Look {
     generation: u64,
     pub what: What,
     /// See [`Inner`].
-    left_aside: Option<u32>,
+    is_agreed: bool,
     ended: bool,
 }
 
@@ -62,13 +62,12 @@ impl Seen {
 }
 
 impl Watch {
-    /// `is_agreed`: what was agreed still counts, so what is as it was need not be looked at; `agreed`: the generation of that.
+    /// `is_agreed`: what was agreed still counts, so what is as it was need not be looked at.
     pub(crate) fn look(
         &self,
         root: &Root,
         exclusions: &Exclusions,
         is_agreed: bool,
-        agreed: u32,
     ) -> Result<Look, Error> {
         let identity = root.identity().map_err(Error::io("look at the folder to synchronise"))?;
         let ground = Ground { root: identity, exclusions: exclusions.digest() };
@@ -80,7 +79,7 @@ impl Watch {
         inner.check_mounts(root);
         let is_trusted =
             inner.trusted.is_some_and(|since| since.elapsed() < self.shared.full_every);
-        let is_known = is_agreed && inner.left_aside != Some(agreed);
+        let is_known = is_agreed && inner.is_compared;
         let what = if is_known && read.all && is_trusted {
             What::Only(inner.dirty.take())
         } else {
@@ -91,8 +90,7 @@ impl Watch {
         self.shared.looks.fetch_add(1, Ordering::Relaxed);
         let generation = inner.generation;
         drop(inner);
-        let left_aside = (!is_agreed).then_some(agreed);
-        Ok(Look { shared: Arc::clone(&self.shared), generation, what, left_aside, ended: false })
+        Ok(Look { shared: Arc::clone(&self.shared), generation, what, is_agreed, ended: false })
     }
 }
 
@@ -165,7 +163,7 @@ impl Look {
         }
         if self.is_of_everything() {
             inner.trusted = Some(Stopwatch::start());
-            inner.left_aside = self.left_aside;
+            inner.is_compared = self.is_agreed;
             inner.blind = None;
         } else if is_new {
             // Its other names may be anywhere.

@@ -107,8 +107,9 @@ struct Inner {
     ground: Option<Ground>,
     /// Since the last look at everything; `None`: it has to come.
     trusted: Option<Stopwatch>,
-    /// The generation of agreed states that the last look at everything left aside: what differs from those is not known.
-    left_aside: Option<u32>,
+    /// Whether the last look at everything compared it with what was agreed. If it left that aside, it saw nothing of what is gone, and
+    /// the run that it was for may have agreed on it again.
+    is_compared: bool,
     blind: Option<Blind>,
 }
 

@@ -150,7 +150,7 @@ fn moves_come_empty() -> Arc<dyn FileSystem> {
 fn must_be_noticed(broken: Broken, by: &str) {
     let runner = || {
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-        let config = proptest::test_runner::Config { max_shrink_iters: 0, ..config(CASES) };
+        let config = proptest::test_runner::Config { max_shrink_iters: 0, ..config(CASES, 1) };
         TestRunner::new_with_rng(config, rng)
     };
     let ran = Cell::new(0);
