@@ -122,7 +122,8 @@ class Atelier:
         agents = subprocess.run(["pgrep", "-f", "atelier-agent"], capture_output=True, text=True).stdout.split()
         control = subprocess.run(["pgrep", "-P", str(self.child.pid)], capture_output=True, text=True).stdout.split()
         mine = [pid for pid in agents if self.studio in environment(pid)]
-        return [*mine, *control, str(self.child.pid)]
+        # Its agent is a child of the control plane, too.
+        return list(dict.fromkeys([*mine, *control, str(self.child.pid)]))
 
     def close(self):
         self.call("POST", f"/studios/{self.studio}/stop")
