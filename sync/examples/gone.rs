@@ -5,26 +5,13 @@
 
 mod support;
 
-use std::{fs, path::Path, sync::Arc, time::Instant};
+use std::{fs, path::Path, sync::Arc};
 
-use support::{Watches, source, synchronise_watched};
+use support::{Watches, source, timed};
 use sync::Watch;
 
 /// Folders in the root; a fifth of them goes.
 const MODULES: usize = 10;
-
-fn timed(case: &str, folder: &Path, watches: &Watches) {
-    rustix::fs::sync();
-    let began = Instant::now();
-    let outcome = synchronise_watched(folder, watches);
-    println!(
-        "{case:12} {:7.3} s  {:>8} changes  {:>10} B up  {:>10} B down",
-        began.elapsed().as_secs_f64(),
-        outcome.server_changes.len() + outcome.studio_changes.len(),
-        outcome.stats.bytes_received,
-        outcome.stats.bytes_sent,
-    );
-}
 
 fn fill(zone: &Path, files: usize) {
     for number in 0..files {

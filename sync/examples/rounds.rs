@@ -10,28 +10,16 @@
 
 mod support;
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, path::Path};
 
-use support::{source, synchronise};
-
-fn timed(case: &str, folder: &Path) {
-    rustix::fs::sync();
-    let began = Instant::now();
-    let outcome = synchronise(folder);
-    println!(
-        "{case:12} {:7.3} s  {:>8} changes  {:>10} B up  {:>10} B down",
-        began.elapsed().as_secs_f64(),
-        outcome.server_changes.len() + outcome.studio_changes.len(),
-        outcome.stats.bytes_received,
-        outcome.stats.bytes_sent,
-    );
-}
+use support::{Watches, source};
 
 fn write(path: &Path, content: &[u8]) {
     fs::write(path, content).expect("written");
 }
 
 fn main() {
+    let timed = |case: &str, folder: &Path| support::timed(case, folder, &Watches::default());
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().expect("rounds <folder> [files]");
     let folder = Path::new(&folder);

@@ -69,3 +69,10 @@ pub struct Request {
     /// Where to keep what the studio has and the server lacks, with [`Direction::Check`].
     pub shadow: Option<Shadow>,
 }
+
+impl Request {
+    /// Whether it does something, and nobody asks about single paths: then folders may be dealt with as a whole.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.direction != Direction::Check && self.resolutions.is_empty() && self.fetch.is_empty()
+    }
+}

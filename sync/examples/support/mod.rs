@@ -8,6 +8,7 @@ use std::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -41,6 +42,21 @@ pub(crate) struct Watches {
 #[allow(dead_code, reason = "each example uses its part")]
 pub(crate) fn synchronise(folder: &Path) -> Outcome {
     synchronise_watched(folder, &Watches::default())
+}
+
+/// Prints how long a run took, and what it did.
+#[allow(dead_code, reason = "each example uses its part")]
+pub(crate) fn timed(case: &str, folder: &Path, watches: &Watches) {
+    rustix::fs::sync();
+    let began = Instant::now();
+    let outcome = synchronise_watched(folder, watches);
+    println!(
+        "{case:12} {:7.3} s  {:>8} changes  {:>10} B up  {:>10} B down",
+        began.elapsed().as_secs_f64(),
+        outcome.server_changes.len() + outcome.studio_changes.len(),
+        outcome.stats.bytes_received,
+        outcome.stats.bytes_sent,
+    );
 }
 
 pub(crate) fn synchronise_watched(folder: &Path, watches: &Watches) -> Outcome {

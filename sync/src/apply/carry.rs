@@ -26,6 +26,7 @@ use crate::{
 
 /// Fewer operations are not worth threads.
 const SHARED: usize = 64;
+
 /// How an operation of a batch ended, and whether its folder may have changed.
 type Done = (usize, RelPath, Ended, bool);
 

@@ -346,7 +346,8 @@ impl<'a> Visitor<'a> {
             return;
         }
         let path = path.unwrap_or_else(|| RelPath::joined(bytes));
-        if !known {
+        // Of what nobody has read there is nothing to remember.
+        if !known && !now.entry.is_unread() {
             let stamp = now.found.stamp;
             let fresh = Known {
                 entry: now.entry.clone(),
@@ -451,7 +452,10 @@ impl<'a> Visitor<'a> {
         what: Remembered,
     ) -> Result<(), Error> {
         if self.scanning.leaves_unread && found.stamp.size < SMALL_BYTES {
-            self.is_unread(path, found, what);
+            let Stamp { size, executable, .. } = found.stamp;
+            let entry = Entry::File { size, digest: Digest::UNREAD, executable };
+            let now = Scanned { entry, found: *found };
+            self.is_there(path.as_bytes(), None, now, what);
             return Ok(());
         }
         let opened = match folder {
@@ -487,16 +491,6 @@ impl<'a> Visitor<'a> {
             Err(error) => self.unknown(path, error.chain()),
         }
         Ok(())
-    }
-
-    /// Nothing is learned of it now.
-    fn is_unread(&mut self, path: RelPath, found: &Found, what: Remembered) {
-        let Stamp { size, executable, .. } = found.stamp;
-        let entry = Entry::File { size, digest: Digest::UNREAD, executable };
-        let now = Some(Scanned { entry, found: *found });
-        let agreed = what.agreed.filter(|_| self.scanning.is_agreed);
-        self.part.scan.entries += 1;
-        self.part.scan.differences.insert(path, Difference { now, agreed });
     }
 
     fn learn(&mut self, path: RelPath, seen: Option<Known>) {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Most entries of a studio's mount: so much a hostile one may make the server remember.
-pub(super) const MOST_ENTRIES: usize = 5_000_000;
+const MOST_ENTRIES: usize = 5_000_000;
 
 #[derive(Default)]
 pub(super) struct Listed {
@@ -25,6 +25,15 @@ pub(super) struct Listed {
     pub unknown: BTreeMap<RelPath, Unknown>,
     pub moved: Moves,
     pub gone: GoneTrees,
+}
+
+impl Listed {
+    pub(super) fn check_size(&self) -> Result<(), Error> {
+        if self.told.len() > MOST_ENTRIES || self.unknown.len() > MOST_ENTRIES {
+            return Err(Error::protocol(format!("more than {MOST_ENTRIES} entries")));
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn receive(pipe: &mut Pipe<'_>) -> Result<Listed, Error> {
@@ -55,9 +64,7 @@ pub(super) fn receive(pipe: &mut Pipe<'_>) -> Result<Listed, Error> {
                 return Err(Error::protocol("folders gone within each other"));
             }
         }
-        if listed.told.len() > MOST_ENTRIES || listed.unknown.len() > MOST_ENTRIES {
-            return Err(Error::protocol(format!("more than {MOST_ENTRIES} entries")));
-        }
+        listed.check_size()?;
         if part.last {
             return Ok(listed);
         }

@@ -199,9 +199,8 @@ fn look(
 ) -> Result<Listed, Error> {
     let only_sends = seems_empty
         && ground.agreed.is_none()
-        && matches!(request.direction, Direction::Both | Direction::ToStudio)
-        && request.resolutions.is_empty()
-        && request.fetch.is_empty();
+        && request.is_plain()
+        && request.direction != Direction::ToServer;
     if !only_sends {
         here.look(&side.exclusions, ground.agreed.is_some())?;
         return listing::receive(pipe);

@@ -6,7 +6,7 @@ use super::{
     Run,
     compare::{Ground, Picture},
     decide,
-    listing::{Listed, MOST_ENTRIES},
+    listing::Listed,
     policy,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     index::Unknown,
     moves::{Move, Moves, is_within, touch},
     reconcile::{Plan, Times},
-    request::{Direction, Request},
+    request::Request,
     server::ServerSide,
     side::{Side, Spelled},
     state::Agreement,
@@ -61,9 +61,7 @@ pub(super) fn sort(
     let mut sorted = Sorted::default();
     let theirs = std::mem::take(&mut listed.moved);
     check(here, ground, &theirs)?;
-    let is_plain = request.direction != Direction::Check
-        && request.resolutions.is_empty()
-        && request.fetch.is_empty();
+    let is_plain = request.is_plain();
     let (mut ours_spelled, mut theirs_spelled) = (Vec::new(), Vec::new());
     let policy = policy(here, side, request);
     let deciding = Deciding { here, listed, side };
@@ -126,9 +124,7 @@ fn check(here: &Side, ground: Ground, moves: &Moves) -> Result<(), Error> {
 /// As if the studio had listed it path by path.
 fn tell(here: &Side, listed: &mut Listed, one: &Move) -> Result<(), Error> {
     here.spell(one, |Spelled { from, to, what }| {
-        if listed.told.len() > MOST_ENTRIES {
-            return Err(Error::protocol(format!("more than {MOST_ENTRIES} entries")));
-        }
+        listed.check_size()?;
         if let Some(entry) = what.agreed {
             // The content is the same here: so its time is the best there is.
             let modified_ms = what.seen.map_or(-1, |seen| seen.stamp.modified_ms());

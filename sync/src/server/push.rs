@@ -114,9 +114,11 @@ impl Run<'_> {
                 tell(pipe, out, Do::MoveFolder(from.as_bytes().to_vec().into())).map(|()| 0)
             }
             Action::PutFile { entry, modified_ms, source } => {
-                // What was not read before was read ahead; if it was not so simple, the end of its content tells.
-                let read = small.as_ref().filter(|_| entry.is_unread()).map(|small| &small.entry);
-                let wanted = proto_local_entry(read.unwrap_or(entry), *modified_ms);
+                // What the look left unread was read ahead; if it was not so simple, the end of its content tells.
+                let read = small.as_ref().filter(|_| entry.is_unread());
+                let read = read.map(|small| self.note_read(path, small));
+                let entry = read.as_ref().unwrap_or(entry);
+                let wanted = proto_local_entry(entry, *modified_ms);
                 match source {
                     Source::Local(source) => {
                         let source = source.as_bytes().to_vec().into();
@@ -142,6 +144,14 @@ impl Run<'_> {
         }
     }
 
+    /// What a file is that the look left unread. Such a one is sent from where it goes.
+    fn note_read(&mut self, path: &RelPath, small: &Small) -> Entry {
+        let known = self.here.read_since(&small.entry, small.stamp);
+        self.read.insert(path.clone(), Update::seen(Some(known)));
+        self.fresher.insert(path.clone(), small.entry.clone());
+        small.entry.clone()
+    }
+
     fn send_content(
         &mut self,
         operation: &Operation,
@@ -155,10 +165,7 @@ impl Run<'_> {
             Action::PutFile { modified_ms, .. } => *modified_ms,
             _ => -1,
         };
-        let read = small.as_ref().filter(|_| wanted.is_unread());
-        let read = read.map(|small| self.here.read_since(&small.entry, small.stamp));
-        let announced = read.as_ref().map_or(wanted, |read| &read.entry);
-        let announced = Announced { entry: announced, modified_ms };
+        let announced = Announced { entry: wanted, modified_ms };
         let announced = Some(&announced);
         let (meter, size) = (&self.here.context.meter, wanted.size());
         meter.begin(&operation.path, size, small.is_some());
@@ -171,9 +178,6 @@ impl Run<'_> {
             && !sent.same_content(wanted)
         {
             self.fresher.insert(operation.path.clone(), sent);
-        }
-        if let Some(read) = read {
-            self.read.insert(source.clone(), Update::seen(Some(read)));
         }
         Ok(wanted.size())
     }

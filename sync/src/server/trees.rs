@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Run,
     compare::{Ground, Picture},
-    listing::{Listed, MOST_ENTRIES},
+    listing::Listed,
     policy,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     gone::GoneTree,
     moves::touch,
     reconcile::{Plan, Times},
-    request::{Direction, Request},
+    request::Request,
     server::ServerSide,
     side::Side,
     wire::{Pipe, TREES},
@@ -68,10 +68,8 @@ pub(super) fn sort(
     if !theirs.is_empty() && !ground.is_shared {
         return Err(Error::protocol("folders gone that were never agreed"));
     }
-    let is_plain = request.direction != Direction::Check
+    let is_plain = request.is_plain()
         && request.on_mass_deletion != OnMassDeletion::Restore
-        && request.resolutions.is_empty()
-        && request.fetch.is_empty()
         && ground.is_shared;
     let policy = policy(here, side, request);
     let (mut ours_spelled, mut theirs_spelled) = (Vec::new(), Vec::new());
@@ -107,9 +105,7 @@ pub(super) fn sort(
         for (path, _) in entries {
             listed.told.entry(path).or_insert(None);
         }
-        if listed.told.len() > MOST_ENTRIES {
-            return Err(Error::protocol(format!("more than {MOST_ENTRIES} entries")));
-        }
+        listed.check_size()?;
         sorted.spelled.push(path);
     }
     here.spell_out_gone(&ours_spelled)?;

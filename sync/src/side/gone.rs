@@ -20,6 +20,13 @@ impl Side {
         Ok(GoneTree { path: folder.clone(), entries })
     }
 
+    /// How many entries [`Self::agreed_tree`] has.
+    pub(super) fn agreed_count(&self, folder: &RelPath) -> Result<u64, Error> {
+        let mut count = 0;
+        self.remembered_tree(folder, |_, what| count += u64::from(what.agreed.is_some()))?;
+        Ok(count)
+    }
+
     /// What the last look saw below a folder that is there; all of it is as it was agreed.
     pub(crate) fn seen_tree(&self, folder: &RelPath) -> Result<Vec<(RelPath, Scanned)>, Error> {
         let mut seen = Vec::new();

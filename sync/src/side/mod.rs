@@ -139,8 +139,9 @@ impl Side {
         })?;
         if look.as_ref().is_some_and(|look| !look.is_of_everything()) {
             self.seen.entries = self.entries()?;
+        } else if is_agreed {
+            self.check_count()?;
         }
-        self.count(is_agreed)?;
         let unsettled = look.as_ref().map(|_| Seen::of(&self.seen));
         let learned = std::mem::take(&mut self.seen.learned);
         self.moved = self.seen.moved.clone();
@@ -163,8 +164,8 @@ impl Side {
 
     /// Entries that are there and of which the memory knows nothing, or the other way round, show in their number alone: both sides
     /// would say that nothing is to do, and be apart.
-    fn count(&self, is_agreed: bool) -> Result<(), Error> {
-        if !is_agreed || !self.seen.unknown.is_empty() {
+    fn check_count(&self) -> Result<(), Error> {
+        if !self.seen.unknown.is_empty() {
             return Ok(());
         }
         let expected = self.entries()?;
@@ -184,7 +185,7 @@ impl Side {
             entries = entries.saturating_sub(u64::from(difference.agreed.is_some()));
         }
         for folder in self.seen.gone.iter() {
-            entries = entries.saturating_sub(self.agreed_tree(folder)?.entries.len() as u64);
+            entries = entries.saturating_sub(self.agreed_count(folder)?);
         }
         Ok(entries)
     }

@@ -12,6 +12,7 @@ pub mod interpose;
 pub mod link;
 pub mod people;
 pub mod power;
+pub mod troubles;
 
 use std::{
     cell::LazyCell,

@@ -7,15 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use sync::{
-    ConflictKind, Direction, Fault, FaultyFileSystem, FileSystem, OnMassDeletion, Outcome, Request,
-    Watch,
-};
+use sync::{ConflictKind, Direction, FileSystem, OnMassDeletion, Outcome, Request, Watch};
 
 use crate::common::{
     Mishap, Pair,
     interpose::{Effect, Instead, Interpose},
-    noise, read, tree, write,
+    noise, read, tree, troubles, write,
 };
 
 /// Files below `a`, in ten folders; few enough that nobody is asked about them.
@@ -359,40 +356,10 @@ fn assert_ends_well(mut pair: Pair, when: &str) {
 
 #[test]
 fn killed_before_any_effect_of_either_side() {
-    for deleted_in_studio in [true, false] {
-        for studio in [true, false] {
-            for effects in 0.. {
-                let mut pair = small(deleted_in_studio);
-                let fs: Arc<dyn FileSystem> =
-                    Arc::new(FaultyFileSystem::new(Fault::Killed, effects));
-                *(if studio { &mut pair.studio_fs } else { &mut pair.server_fs }) = Some(fs);
-                let (server, served) = pair.try_sync(&Request::default());
-                let survived = server.is_ok() && served.is_ok();
-                assert_ends_well(pair, &format!("{studio}, killed after {effects} effects"));
-                if survived {
-                    assert!(effects > 2, "the faults came to nothing");
-                    break;
-                }
-            }
-        }
-    }
+    troubles::killed_before_any_effect(2, small, assert_ends_well);
 }
 
 #[test]
 fn any_message_is_lost_doubled_cut_off_or_late() {
-    for studio in [false, true] {
-        for number in 0..6 {
-            for mishap in [
-                Mishap { lose: Some(number), ..Mishap::default() },
-                Mishap { repeat: Some(number), ..Mishap::default() },
-                Mishap { swap: Some(number), ..Mishap::default() },
-                Mishap { cut_after: Some(number), ..Mishap::default() },
-            ] {
-                let mut pair = small(number % 2 == 0);
-                *(if studio { &mut pair.studio_mishap } else { &mut pair.server_mishap }) = mishap;
-                pair.try_sync(&Request::default()).0.ok();
-                assert_ends_well(pair, &format!("studio: {studio}, {mishap:?}"));
-            }
-        }
-    }
+    troubles::any_message_in_trouble(small, assert_ends_well);
 }

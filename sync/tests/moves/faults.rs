@@ -3,13 +3,13 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use rustix::io::Errno;
-use sync::{Fault, FaultyFileSystem, FileSystem, Outcome};
+use sync::{FileSystem, Outcome};
 
 use crate::{
     common::{
         Mishap, Pair,
         interpose::{Effect, Instead, Interpose},
-        read, tree, write,
+        read, tree, troubles, write,
     },
     fill,
 };
@@ -45,42 +45,12 @@ fn assert_ends_well(mut pair: Pair, when: &str) {
 
 #[test]
 fn killed_before_any_effect_of_either_side() {
-    for moved_in_studio in [true, false] {
-        for studio in [false, true] {
-            for effects in 0.. {
-                let mut pair = prepare(moved_in_studio);
-                let faulty = Arc::new(FaultyFileSystem::new(Fault::Killed, effects));
-                let fs: Arc<dyn FileSystem> = faulty;
-                *(if studio { &mut pair.studio_fs } else { &mut pair.server_fs }) = Some(fs);
-                let (server, served) = pair.try_sync(&sync::Request::default());
-                let survived = server.is_ok() && served.is_ok();
-                assert_ends_well(pair, &format!("{studio}, killed after {effects} effects"));
-                if survived {
-                    assert!(effects > 5, "the faults came to nothing");
-                    break;
-                }
-            }
-        }
-    }
+    troubles::killed_before_any_effect(5, prepare, assert_ends_well);
 }
 
 #[test]
 fn any_message_is_lost_doubled_cut_off_or_late() {
-    for studio in [false, true] {
-        for number in 0..6 {
-            for mishap in [
-                Mishap { lose: Some(number), ..Mishap::default() },
-                Mishap { repeat: Some(number), ..Mishap::default() },
-                Mishap { swap: Some(number), ..Mishap::default() },
-                Mishap { cut_after: Some(number), ..Mishap::default() },
-            ] {
-                let mut pair = prepare(number % 2 == 0);
-                *(if studio { &mut pair.studio_mishap } else { &mut pair.server_mishap }) = mishap;
-                pair.try_sync(&sync::Request::default()).0.ok();
-                assert_ends_well(pair, &format!("studio: {studio}, {mishap:?}"));
-            }
-        }
-    }
+    troubles::any_message_in_trouble(prepare, assert_ends_well);
 }
 
 /// One run in which something is done before, or instead of, the rename of `a` to `b` on the side that did not rename it.
