@@ -44,6 +44,8 @@ impl Run<'_> {
         // Two memories that differ can't be mended by a change: the studio gets the whole.
         let mut whole = None;
         if !is_shared && self.ground.agreed.is_some() {
+            // The studio's will be what this one is; whether this one is sound is seen when it is opened again.
+            here.state.distrust();
             let whole = whole.insert(Agreement::new());
             here.memory.each(
                 |what| what.agreed.is_some(),

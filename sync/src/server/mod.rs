@@ -359,6 +359,10 @@ impl Run<'_> {
                 self.report_done(side, operation);
             }
             Ended::Changed => {
+                if side == Which::Studio {
+                    // Somebody wrote there at this moment; or it never was what this side remembers of it, and never will be.
+                    self.here.state.distrust();
+                }
                 self.failed.insert(operation.path.clone());
                 let reason = "it changed meanwhile; the next synchronisation looks at it again";
                 self.skip(operation, reason.to_owned());

@@ -5,7 +5,8 @@
 //! database aside.
 //!
 //! A database may also be sound and wrong: pages that could not have been written, or that are not those which the digest of the
-//! agreed state tells of. The look finds that too. What it can't find shows in runs that fail; the mark counts them.
+//! agreed state tells of. The look finds that too, after runs that hint at it: the other side remembers something else, or does not
+//! have what is remembered of it. What the look can't find shows in runs that fail; the mark counts them.
 
 use std::{
     fs, io,
