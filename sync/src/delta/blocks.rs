@@ -17,7 +17,7 @@ const LARGEST_BLOCK: u64 = 128 << 10;
 const STRONG_BYTES: usize = 32;
 const ANCHOR_WIDTH: usize = 8;
 /// Content that is hashed at once; a multiple of every block size.
-pub(crate) const WINDOW_BYTES: usize = 1 << 20;
+pub(super) const WINDOW_BYTES: usize = 1 << 20;
 
 /// Hashes of a content's blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -44,6 +44,8 @@ enum Job {
     Hash(Vec<u8>),
     /// Blocks with their hashes: a list, and how many of it.
     Same(std::sync::Arc<BlockList>, u64),
+    /// Blocks that somebody else hashed.
+    Hashed(BlockList),
 }
 
 /// Answers the window, if it was one.
@@ -57,6 +59,10 @@ fn work(list: &mut BlockList, job: Job) -> Option<Vec<u8>> {
         Job::Same(other, count) => {
             // It was seen that they fit.
             list.append_same(&other, count);
+            None
+        }
+        Job::Hashed(window) => {
+            list.append(window);
             None
         }
     }
@@ -123,6 +129,21 @@ impl BlockLister {
         self.taken += bytes;
         self.has_ended = !bytes.is_multiple_of(size);
         bytes
+    }
+
+    /// How many bytes may be pushed before whole blocks can come hashed, and the size of blocks.
+    pub(crate) fn to_next_block(&self) -> (u64, u32) {
+        let size = u64::from(self.block_size);
+        (self.taken.next_multiple_of(size) - self.taken, self.block_size)
+    }
+
+    /// Takes what comes next as others hashed it, from a block's begin on: windows of whole blocks, in order.
+    pub(crate) fn push_hashed(&mut self, windows: Vec<BlockList>) {
+        self.flush();
+        for window in windows {
+            self.taken = window.content_size;
+            self.hashing.give(Job::Hashed(window));
+        }
     }
 
     /// The list, and the digest; it is `None` where a content of one block was not looked at, or where it was taken wrongly.

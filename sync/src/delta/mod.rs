@@ -15,8 +15,10 @@ mod lister;
 mod maker;
 mod rolling;
 mod sketch;
+mod windows;
 
-pub(crate) use blocks::{BlockList, WINDOW_BYTES, block_size};
+pub(crate) use blocks::{BlockList, block_size};
 pub(crate) use lister::BlockLister;
 pub(crate) use maker::{COPIED_AT_ONCE, DeltaMaker, Instruction};
 pub(crate) use sketch::{Part, parts, sketch};
+pub(crate) use windows::{FilePart, hash_windows};

@@ -1,21 +1,12 @@
 //! Hashing a large file with several threads, its blocks with it.
 
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::FileExt,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fs::File, io};
 
 use crate::{
     content::is_sparse,
     context::CancelFlag,
-    delta::{BlockList, WINDOW_BYTES, block_size},
+    delta::{BlockList, FilePart, block_size, hash_windows},
     error::Error,
-    threads,
 };
 
 /// From this on several threads pay.
@@ -34,36 +25,15 @@ pub(super) fn blocks(
     if is_sparse(file) {
         return Ok(None);
     }
-    let (next, windows) = (AtomicU64::new(0), Mutex::new(Vec::new()));
-    let work = || -> Result<io::Result<()>, Error> {
-        let mut buffer = vec![0; WINDOW_BYTES];
-        loop {
-            cancel.check()?;
-            let at = next.fetch_add(WINDOW_BYTES as u64, Ordering::Relaxed);
-            if at >= size {
-                return Ok(Ok(()));
-            }
-            let length = usize::try_from(size - at).unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
-            let window = buffer.get_mut(..length).unwrap_or_default();
-            if let Err(error) = file.read_exact_at(window, at) {
-                next.store(size, Ordering::Relaxed);
-                return Ok(Err(error));
-            }
-            let list = BlockList::of_window(block_size, window, at);
-            windows.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, list));
+    let part = FilePart { file, begin: 0, range: 0..size, block_size };
+    let windows = hash_windows(&part, cancel, |_, _| Ok(()))?;
+    Ok(Some(windows.map(|windows| {
+        let mut list = BlockList::new(block_size);
+        for window in windows {
+            list.append(window);
         }
-    };
-    let ends = threads::together(work).into_iter().collect::<Result<io::Result<()>, Error>>()?;
-    if let Err(error) = ends {
-        return Ok(Some(Err(error)));
-    }
-    let mut windows = windows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    windows.sort_unstable_by_key(|(at, _)| *at);
-    let mut list = BlockList::new(block_size);
-    for (_, window) in windows {
-        list.append(window);
-    }
-    Ok(Some(Ok(list)))
+        list
+    })))
 }
 
 #[cfg(test)]

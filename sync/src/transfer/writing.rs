@@ -1,12 +1,21 @@
 //! A content on its way to the disk, with its digest.
 
-use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use super::Staged;
 use crate::{
     content::{ContentHasher, checked_end, hole, is_sparse, is_zero},
     context::CancelFlag,
-    delta::{BlockList, BlockLister},
+    delta::{BlockList, BlockLister, FilePart, hash_windows},
     entry::{Digest, Entry},
     error::Error,
     fs::{FileSystem, Found, Stamp},
@@ -17,6 +26,8 @@ use crate::{
 pub(super) const COPY_BYTES: usize = 256 << 10;
 /// The same by the system.
 const SAME_BYTES: u64 = 64 << 20;
+/// From this on several threads copy what moved.
+const MOVED_BYTES: u64 = 4 << 20;
 /// Zeros that are worth a hole.
 const HOLE_BYTES: usize = 64 << 10;
 
@@ -183,6 +194,47 @@ impl<'a> Writing<'a> {
         Ok(same)
     }
 
+    /// Blocks that moved are read, hashed and written by several threads, as many as there are whole ones in the content from here on.
+    /// 0: it is better, or only possible, to go on piece by piece.
+    fn copy_moved(
+        &mut self,
+        basis: &Known,
+        begin: u64,
+        length: u64,
+    ) -> Result<io::Result<u64>, Error> {
+        let Hashing::Blocks(lister) = &mut self.hashing else { return Ok(Ok(0)) };
+        let (to_next, block_size) = lister.to_next_block();
+        if to_next > 0 || length < MOVED_BYTES {
+            return Ok(Ok(0));
+        }
+        let moved = length - length % u64::from(block_size);
+        let (fs, file, has_holes) = (self.fs, &self.file, AtomicBool::new(false));
+        let end = match checked_end(self.at, moved) {
+            Ok(end) => end,
+            Err(error) => return Ok(Err(error)),
+        };
+        let part = FilePart { file: &basis.file, begin, range: self.at..end, block_size };
+        let windows = hash_windows(&part, self.cancel, |window, at| {
+            let is_full = !window.chunks(HOLE_BYTES).any(is_zero);
+            let length = if is_full { window.len() } else { HOLE_BYTES };
+            for (piece, at) in window.chunks(length).zip((at..).step_by(length)) {
+                if is_full || !is_zero(piece) {
+                    fs.write(file, piece, at)?;
+                } else {
+                    has_holes.store(true, Ordering::Relaxed);
+                }
+            }
+            Ok(())
+        })?;
+        let windows = match windows {
+            Ok(windows) => windows,
+            Err(error) => return Ok(Err(error)),
+        };
+        lister.push_hashed(windows);
+        (self.at, self.hole) = (end, has_holes.into_inner());
+        Ok(Ok(moved))
+    }
+
     /// Whether the range was there.
     pub(super) fn copy(
         &mut self,
@@ -202,23 +254,29 @@ impl<'a> Writing<'a> {
                 length -= now;
                 continue;
             }
-            if offset == self.at {
-                let some = length.min(SAME_BYTES);
-                match self.copy_same(basis, some) {
-                    Ok(0) => {}
-                    Ok(same) => {
-                        offset += same;
-                        length -= same;
-                        continue;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                    Err(error) => {
-                        self.failed = Some(error);
-                        return Ok(true);
-                    }
+            let same = if offset == self.at {
+                self.copy_same(basis, length.min(SAME_BYTES))
+            } else {
+                Ok(0)
+            };
+            let by_blocks = match same {
+                Ok(0) => self.copy_moved(basis, offset, length)?,
+                same => same,
+            };
+            match by_blocks {
+                Ok(0) => {}
+                Ok(copied) => {
+                    offset += copied;
+                    length -= copied;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                Err(error) => {
+                    self.failed = Some(error);
+                    return Ok(true);
                 }
             }
-            let now = length.min(COPY_BYTES as u64);
+            let now = length.min(self.piece());
             buffer.resize(usize::try_from(now).unwrap_or(0), 0);
             let piece = buffer.as_mut_slice();
             if let Err(error) = basis.file.read_exact_at(piece, offset) {
@@ -233,6 +291,17 @@ impl<'a> Writing<'a> {
             length -= now;
         }
         Ok(true)
+    }
+
+    /// Bytes of a copy that are taken at once: up to where whole blocks begin.
+    fn piece(&self) -> u64 {
+        match &self.hashing {
+            Hashing::Blocks(lister) => match lister.to_next_block().0 {
+                0 => COPY_BYTES as u64,
+                to_next => to_next,
+            },
+            Hashing::Whole(_) => COPY_BYTES as u64,
+        }
     }
 
     pub(super) fn finish(mut self, executable: bool, modified_ms: i64) -> io::Result<Finished> {
