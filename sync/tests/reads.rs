@@ -21,6 +21,25 @@ fn read_bytes() -> u64 {
 fn what_is_known_is_not_read() {
     a_large_file_that_just_came_is_not_read_by_the_next_look();
     a_first_copy_reads_files_once();
+    what_moved_in_a_large_file_is_read_once_by_each_side();
+}
+
+fn what_moved_in_a_large_file_is_read_once_by_each_side() {
+    let pair = Pair::in_memory();
+    let mut content = noise(32 << 20, 1);
+    write(pair.studio("large"), &content);
+    pair.sync();
+    drop(content.splice(5..5, noise(1_000, 2)));
+    content[20 << 20] ^= 1;
+    write(pair.studio("large"), &content);
+    // Until nobody could write it without a trace.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let before = read_bytes();
+    let outcome = pair.sync();
+    let read = read_bytes() - before;
+    assert!(read < 72 * MIB, "{} MiB", read / MIB);
+    assert!(outcome.stats.bytes_received < 100_000, "{} bytes", outcome.stats.bytes_received);
+    assert!(fs::read(pair.server("large")).unwrap() == content);
 }
 
 fn a_first_copy_reads_files_once() {

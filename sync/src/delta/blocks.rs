@@ -2,7 +2,7 @@
 
 use blake3::hazmat::ChainingValue;
 
-use super::anchors::anchor;
+use super::{anchors::anchor, shift::sum};
 use crate::{
     content::{REGION_BYTES, Regions, tree},
     entry::Digest,
@@ -16,6 +16,7 @@ const SMALLEST_BLOCK: u64 = 1 << 10;
 const LARGEST_BLOCK: u64 = 128 << 10;
 const STRONG_BYTES: usize = 32;
 const ANCHOR_WIDTH: usize = 8;
+const SUM_WIDTH: usize = 4;
 /// Content that is hashed at once; a multiple of every block size.
 pub(super) const WINDOW_BYTES: usize = 1 << 20;
 
@@ -28,6 +29,8 @@ pub(crate) struct BlockList {
     strong: Vec<ChainingValue>,
     /// Of each block, to find it elsewhere.
     pub anchors: Vec<u64>,
+    /// Of each block, to see how far what was found elsewhere goes on. Fewer where a part came from a list that has none.
+    sums: Vec<u32>,
 }
 
 /// The size of a content's blocks; `None` for contents that are too small or too large for a list.
@@ -51,6 +54,7 @@ impl BlockList {
         for block in bytes.chunks(size) {
             self.strong.push(tree::part(block, at));
             self.anchors.push(anchor(block));
+            self.sums.push(sum(block));
             at += block.len() as u64;
         }
         self.content_size = at;
@@ -66,6 +70,7 @@ impl BlockList {
     pub(crate) fn append(&mut self, window: Self) {
         self.anchors.extend(window.anchors);
         self.strong.extend(window.strong);
+        self.sums.extend(window.sums);
         self.content_size = window.content_size;
     }
 
@@ -75,10 +80,11 @@ impl BlockList {
         let end = first.saturating_add(count);
         let range = || Some(usize::try_from(first).ok()?..usize::try_from(end).ok()?);
         let Some(range) = range() else { return false };
-        let (strong, anchors) = (other.strong.get(range.clone()), other.anchors.get(range));
-        let (Some(strong), Some(anchors)) = (strong, anchors) else { return false };
+        let Some(strong) = other.strong.get(range.clone()) else { return false };
+        // There are as many of those.
         self.strong.extend_from_slice(strong);
-        self.anchors.extend_from_slice(anchors);
+        self.anchors.extend_from_slice(other.anchors.get(range.clone()).unwrap_or_default());
+        self.sums.extend_from_slice(other.sums.get(range).unwrap_or_default());
         self.content_size += (first..end).map(|block| other.block_len(block)).sum::<u64>();
         true
     }
@@ -100,6 +106,11 @@ impl BlockList {
         self.block_size == other.block_size
             && self.block_len(number) == other.block_len(number)
             && at.is_some_and(|at| self.strong.get(at) == other.strong.get(at))
+    }
+
+    /// Of all blocks, or none.
+    pub(super) fn sums(&self) -> &[u32] {
+        if self.sums.len() == self.strong.len() { &self.sums } else { &[] }
     }
 
     pub(super) fn anchor(&self, number: u64) -> Option<u64> {
@@ -153,11 +164,13 @@ impl BlockList {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(16 + self.strong.len() * (STRONG_BYTES + ANCHOR_WIDTH));
+        let of_block = STRONG_BYTES + ANCHOR_WIDTH + SUM_WIDTH;
+        let mut bytes = Vec::with_capacity(16 + self.strong.len() * of_block);
         bytes.extend_from_slice(&self.block_size.to_le_bytes());
         bytes.extend_from_slice(&self.content_size.to_le_bytes());
         bytes.extend(self.strong.iter().flatten());
         bytes.extend(self.anchors.iter().flat_map(|anchor| anchor.to_le_bytes()));
+        bytes.extend(self.sums().iter().flat_map(|sum| sum.to_le_bytes()));
         bytes
     }
 
@@ -174,15 +187,21 @@ impl BlockList {
             return None;
         }
         let count = usize::try_from(content_size.div_ceil(block_size.into())).ok()?;
-        let (strong, anchors) = rest.split_at_checked(count.checked_mul(STRONG_BYTES)?)?;
+        let (strong, rest) = rest.split_at_checked(count.checked_mul(STRONG_BYTES)?)?;
+        let (anchors, sums) = rest.split_at_checked(count.checked_mul(ANCHOR_WIDTH)?)?;
         let (strong, _) = strong.as_chunks::<STRONG_BYTES>();
-        let (anchors, too_much) = anchors.as_chunks::<ANCHOR_WIDTH>();
-        let is_whole = anchors.len() == count && too_much.is_empty();
+        let (anchors, _) = anchors.as_chunks::<ANCHOR_WIDTH>();
+        let (sums, too_much) = sums.as_chunks::<SUM_WIDTH>();
+        // Lists of earlier versions have no sums.
+        let is_whole = anchors.len() == count
+            && (sums.is_empty() || sums.len() == count)
+            && too_much.is_empty();
         is_whole.then(|| Self {
             block_size,
             content_size,
             strong: strong.to_vec(),
             anchors: anchors.iter().map(|anchor| u64::from_le_bytes(*anchor)).collect(),
+            sums: sums.iter().map(|sum| u32::from_le_bytes(*sum)).collect(),
         })
     }
 }

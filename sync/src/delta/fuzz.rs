@@ -1,7 +1,11 @@
 //! What differences are made of, as nobody wrote it: whatever it says, the way leads over what is there, and is as long as the
 //! content; where a list is true, it leads to the content.
 
-use super::{BlockList, BlockLister, DeltaMaker, Instruction, Part, parts, sketch};
+use std::ops::Range;
+
+use super::{
+    BlockList, BlockLister, DeltaMaker, Instruction, Part, Shift, parts, shift::sum, sketch,
+};
 use crate::fuzz::{Dice, fuzz, spoil};
 
 fn noise(size: usize, dice: &mut Dice) -> Vec<u8> {
@@ -91,9 +95,25 @@ fn block_lists_that_nobody_wrote() {
             Ok(())
         };
         let mut maker = DeltaMaker::new(&list);
-        let piece = 1 + dice.below(70_000);
-        for piece in new.chunks(piece) {
-            maker.push(piece, &mut follow).unwrap();
+        let mut lister = BlockLister::new(new.len().max(65_536) as u64).unwrap();
+        lister.push(&new);
+        let shift = Shift::new(&list, &lister.finish().0);
+        let sum_of = |range: Range<u64>| {
+            let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
+            new.get(range).map(sum)
+        };
+        let (piece, mut at) = (1 + dice.below(70_000), 0);
+        while at < new.len() {
+            let end = new.len().min(at + piece);
+            maker.push(&new[at..end], &mut follow).unwrap();
+            at = end;
+            let Some(course) = maker.course() else { continue };
+            let moved = shift.length(course, new.len() as u64, sum_of);
+            let until = usize::try_from(course.at + moved).unwrap();
+            if until > at {
+                maker.go_on(moved, &mut follow).unwrap();
+                at = until;
+            }
         }
         maker.finish(&mut follow).unwrap();
         assert_eq!(way.length, new.len() as u64);

@@ -4,6 +4,7 @@ use super::{
     BlockList,
     anchors::{ANCHOR_BYTES, Index},
     rolling::Rolling,
+    shift::Course,
 };
 
 /// Bytes that are looked through at once for blocks that moved.
@@ -15,6 +16,8 @@ const BUDGET_BYTES: u64 = 128 << 20;
 const VAIN_PART: u64 = 4;
 /// A copy of so much is told at once, so that the receiver carries it out while more is looked for.
 pub(crate) const COPIED_AT_ONCE: u64 = 32 << 20;
+/// Blocks in a row that moved together, before it is worth a guess that more do.
+const WORTH_A_GUESS: u64 = 4;
 
 /// Part of the way to the new content.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +74,28 @@ impl<'a> DeltaMaker<'a> {
         self.copy(self.at, length, sink)?;
         self.at += length;
         self.next = self.at.div_ceil(self.blocks.block_size.into());
+        Ok(())
+    }
+
+    /// Where blocks that moved may go on.
+    pub(crate) fn course(&self) -> Option<Course> {
+        let (begin, length) = self.pending?;
+        let offset = self.offset(self.next);
+        let goes_on = begin + length == offset && offset != self.at;
+        let is_worth_it = length >= WORTH_A_GUESS * u64::from(self.blocks.block_size);
+        (goes_on && is_worth_it).then_some(Course { at: self.at, offset })
+    }
+
+    /// So many bytes are whole blocks that go on as [`Self::course`] says; all that came beyond that course is among them.
+    pub(crate) fn go_on<E>(&mut self, length: u64, sink: &mut Sink<'_, E>) -> Result<(), E> {
+        self.buffer.clear();
+        let end = self.at + length;
+        while self.at < end {
+            let now = (end - self.at).min(COPIED_AT_ONCE);
+            self.copy(self.offset(self.next), now, sink)?;
+            self.at += now;
+            self.next += now / u64::from(self.blocks.block_size);
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The sending end.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{fs::File, io, ops::Range, os::unix::fs::FileExt};
 
 use bytes::Bytes;
 use proto::sync::v1::{self as pb, step::What as Step};
@@ -10,7 +10,7 @@ use crate::{
     RelPath,
     content::{ContentHasher, ZEROS, hole, is_zero},
     context::CancelFlag,
-    delta::{BlockList, BlockLister, COPIED_AT_ONCE, DeltaMaker, Instruction, Part},
+    delta::{BlockList, BlockLister, COPIED_AT_ONCE, DeltaMaker, Instruction, Part, Shift, sum},
     entry::{Digest, Entry},
     error::Error,
     fs::{Found, What, is_absent},
@@ -89,6 +89,8 @@ pub(crate) fn send(
                 None => Hashing::of(before.stamp.size),
             },
             delta: basis.map(DeltaMaker::new),
+            lists: told.as_ref().map(|(_, blocks)| blocks).zip(basis),
+            shift: None,
             at: 0,
             meter: &side.context.meter,
         };
@@ -173,6 +175,10 @@ struct Sending<'a, 'l> {
     out: &'a mut StepWriter,
     hashing: Hashing,
     delta: Option<DeltaMaker<'a>>,
+    /// Of what is sent, and of the basis.
+    lists: Option<(&'a BlockList, &'a BlockList)>,
+    /// Made when it is needed.
+    shift: Option<Shift>,
     at: u64,
     meter: &'a Meter,
 }
@@ -267,6 +273,7 @@ impl Sending<'_, '_> {
                         self.zeros(count as u64, cancel)?;
                     } else {
                         self.piece(piece)?;
+                        self.go_on(file, end)?;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -291,6 +298,27 @@ impl Sending<'_, '_> {
             Some(delta) => delta.push(piece, &mut |instruction| tell(pipe, out, &instruction)),
             None => out.data(pipe, piece),
         }
+    }
+
+    /// What moved together with what was sent last is not read.
+    fn go_on(&mut self, file: &File, end: u64) -> Result<(), Error> {
+        let (Some((blocks, basis)), Some(delta)) = (self.lists, &mut self.delta) else {
+            return Ok(());
+        };
+        let Some(course) = delta.course() else { return Ok(()) };
+        let shift = self.shift.get_or_insert_with(|| Shift::new(basis, blocks));
+        let sum_of = |range: Range<u64>| {
+            let mut part = vec![0; usize::try_from(range.end - range.start).ok()?];
+            file.read_exact_at(&mut part, range.start).ok()?;
+            Some(sum(&part))
+        };
+        let length = shift.length(course, end.min(blocks.content_size), sum_of);
+        if course.at + length > self.at {
+            let (pipe, out) = (&mut *self.pipe, &mut *self.out);
+            delta.go_on(length, &mut |instruction| tell(pipe, out, &instruction))?;
+            self.at = course.at + length;
+        }
+        Ok(())
     }
 
     /// With a basis, zeros are content as any other: they may be copies.
