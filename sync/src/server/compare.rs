@@ -12,7 +12,7 @@ use crate::{
     reconcile::{Counts, Plan, Sources, Times, wanted},
     request::Request,
     side::Side,
-    state::Agreed,
+    state::{Agreed, Agreement},
     trash,
 };
 
@@ -105,6 +105,15 @@ impl Picture {
         let (moves, trees) = (moves::Sorted::default(), trees::Sorted::default());
         let (unknown, studio_entries) = (BTreeSet::new(), 0);
         Self { base, server, studio, times, counts, unknown, studio_entries, moves, trees }
+    }
+
+    /// What the studio tells as if it were not agreed, and is: it remembers something else, though its digest is the same. Agreed on
+    /// once more, it changes that digest; so the next run compares everything.
+    pub(super) fn disowned(&self, ground: Ground, listed: &Listed) -> Agreement {
+        let is_agreed =
+            |(path, told): &(&RelPath, &Option<Entry>)| self.base.get(path) == told.as_ref();
+        let told = listed.told.iter().filter(|_| ground.is_shared).filter(is_agreed);
+        told.map(|(path, told)| (path.clone(), told.clone())).collect()
     }
 
     fn tree(&self, side: Which) -> &Tree {

@@ -150,6 +150,9 @@ fn run_once(
     let picture = Picture::new(&here, ground, &listed, request, &side.studio_label, sorted)?;
     compare::check(&here, ground, &listed, &picture.studio)?;
     let mut plan = decide(&here, side, request, &picture);
+    for (path, entry) in picture.disowned(ground, &listed) {
+        plan.agreed.entry(path).or_insert(entry);
+    }
     let back = match request.direction {
         Direction::Check => Vec::new(),
         Direction::Both | Direction::ToServer | Direction::ToStudio => {

@@ -172,3 +172,28 @@ fn survived(spoil: impl Fn(&Path, &mut Dice), dice: &mut Dice) {
         }
     }
 }
+
+/// As many entries as there are, so that their number tells nothing.
+#[test]
+fn a_page_of_another_folder_is_noticed() {
+    let pair = Pair::in_memory();
+    for number in 0..4 {
+        write(pair.server(&format!("one/{number}")), format!("one {number}"));
+        write(pair.server(&format!("two/{}", number + 4)), format!("two {number}"));
+    }
+    pair.sync();
+    let db = Database::open(pair.memory(true).unwrap()).unwrap();
+    let writing = db.begin_write().unwrap();
+    {
+        let mut pages = writing.open_table(PAGES).unwrap();
+        let other = pages.get(&b"one\0"[..]).unwrap().unwrap().value().to_vec();
+        pages.insert(&b"two\0"[..], other.as_slice()).unwrap();
+    }
+    writing.commit().unwrap();
+    drop(db);
+    for _ in 0..3 {
+        pair.assert_settled();
+    }
+    let told = pair.sync().stats.bytes_received;
+    assert!(told < 60, "{told} bytes are told in each run");
+}
