@@ -16,8 +16,8 @@
 //!  applies
 //!  Stream  operations and contents, Commit      ──▶    applies
 //!                                               ◀──    Results
-//!  records the new agreed state
-//!  Agreed  the same for the studio              ──▶    records it
+//!  Agreed  what both sides have now             ──▶
+//!  records it                                          records it
 //!                                               ◀──    Done
 //!  Done    the end                              ──▶
 //! ```

@@ -1,6 +1,8 @@
 //! Paths that came from somewhere else, proven harmless.
 
-use std::{ffi::OsStr, fmt, ops::Range, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
+use std::{
+    borrow::Borrow, ffi::OsStr, fmt, ops::Range, os::unix::ffi::OsStrExt, path::Path, sync::Arc,
+};
 
 use thiserror::Error;
 
@@ -148,6 +150,13 @@ impl Joined {
         self.bytes.truncate(self.folder);
         self.bytes.extend_from_slice(name);
         &self.bytes
+    }
+}
+
+/// Compares and hashes as its bytes do.
+impl Borrow<[u8]> for RelPath {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Carrier<'a> {
     /// What this run made of paths; before what the scan saw.
     made: BTreeMap<RelPath, Option<Found>>,
     /// For the index.
-    pub known: Vec<(RelPath, Option<Known>)>,
+    known: Vec<(RelPath, Option<Known>)>,
     /// Conflict copies of what somebody wrote in the last moment.
     pub displaced: Vec<RelPath>,
     /// Folders whose names are not on the disk yet.
@@ -55,6 +55,12 @@ impl<'a> Carrier<'a> {
             displaced: Vec::new(),
             unflushed: BTreeSet::new(),
         }
+    }
+
+    /// Nothing more is carried out.
+    pub(super) fn take_known(&mut self) -> Vec<(RelPath, Option<Known>)> {
+        self.made.clear();
+        std::mem::take(&mut self.known)
     }
 
     /// What should be at a path, and its content where that is known.

@@ -249,11 +249,10 @@ impl<'s, 'a> Applier<'s, 'a> {
         }
     }
 
-    /// What is to be remembered of what was made: it saves the next look from reading it. Of what is being carried out nothing is
-    /// known yet.
+    /// What is to be remembered of what was made, when all is done: it saves the next look from reading it. Of what is being carried
+    /// out nothing is known yet.
     pub(crate) fn known(&mut self) -> Result<Updates, Error> {
-        let made = self.carrier.as_mut().map(|carrier| std::mem::take(&mut carrier.known));
-        let made = made.unwrap_or_default();
+        let made = self.carrier.as_mut().map(Carrier::take_known).unwrap_or_default();
         if made.is_empty() { Ok(Updates::new()) } else { self.side.known(made) }
     }
 

@@ -135,7 +135,7 @@ fn copied_before(input: &Input<'_>, path: &RelPath, entry: &Entry) -> bool {
     let Ok(from) = RelPath::in_folder(folder.as_ref(), &begin) else { return false };
     input
         .server
-        .range(&from..)
+        .range::<RelPath, _>(&from..)
         .take_while(|(path, _)| path.as_bytes().starts_with(from.as_bytes()))
         .any(|(_, there)| there.same_content(entry))
 }

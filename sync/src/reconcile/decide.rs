@@ -108,7 +108,7 @@ impl Deciding<'_, '_> {
         // A folder that came where something else was before is news itself, and flows as a whole.
         base.is_some_and(Entry::is_folder)
             && tree
-                .range(folder..)
+                .range::<RelPath, _>(folder..)
                 .take_while(|(path, _)| path.as_bytes().starts_with(folder.as_bytes()))
                 .filter(|(path, _)| path.is_within(folder))
                 .any(|(path, entry)| self.input.base.get(path) != Some(entry))
@@ -152,18 +152,20 @@ impl Deciding<'_, '_> {
 
     /// Something is there, and remains.
     fn stays(&mut self, path: &RelPath, side: Side, entry: Option<&Entry>) {
-        if entry.is_some()
-            && let Some(folder) = path.parent()
-        {
-            self.need(side, folder);
+        if entry.is_some() {
+            self.need_folder_of(path, side);
         }
         if self.is_needed(path, side) && entry.is_none() {
             self.make_folder(path, side);
         }
     }
 
-    fn need(&mut self, side: Side, folder: RelPath) {
-        self.needed.entry(side).or_default().insert(folder);
+    fn need_folder_of(&mut self, path: &RelPath, side: Side) {
+        let needed = self.needed.entry(side).or_default();
+        // Most are known: whatever else is in the folder needs it too.
+        if path.parts().0.is_some_and(|folder| !needed.contains(folder)) {
+            needed.extend(path.parent());
+        }
     }
 
     fn is_needed(&self, path: &RelPath, side: Side) -> bool {
@@ -173,9 +175,7 @@ impl Deciding<'_, '_> {
     /// For something that comes into a folder that is not there.
     fn make_folder(&mut self, path: &RelPath, side: Side) {
         self.push(side, path, Action::MakeFolder);
-        if let Some(folder) = path.parent() {
-            self.need(side, folder);
-        }
+        self.need_folder_of(path, side);
         if self.input.tree(side.other()).get(path) == Some(&Entry::Folder) {
             self.plan.agreed.insert(path.clone(), Some(Entry::Folder));
         }
@@ -216,9 +216,7 @@ impl Deciding<'_, '_> {
                 }
                 let action = self.action(path, side, now, then);
                 self.push(side, path, action);
-                if let Some(folder) = path.parent() {
-                    self.need(side, folder);
-                }
+                self.need_folder_of(path, side);
             }
         }
         self.stays(path, other, then);

@@ -11,7 +11,7 @@ use crate::{
     entry::Entry,
     error::Error,
     reconcile::Plan,
-    state::{Agreement, Word},
+    state::{Agreement, Update, Word},
     wire::{BATCH_BYTES, Pipe, proto_entry},
 };
 
@@ -30,12 +30,19 @@ impl Run<'_> {
                 agreement.insert(path, Some(entry));
             }
         }
-        // Nobody can tell what they are: the next run compares them.
-        agreement.retain(|_, entry| !entry.as_ref().is_some_and(Entry::is_unread));
         let here = self.here;
-        let mut updates = applier.known()?;
+        // Of the look, what could wait.
+        let mut updates = here.seen.learned.clone();
+        updates.append(&mut applier.known()?);
         updates.extend(here.known(std::mem::take(&mut self.known))?);
-        updates.append(&mut self.read);
+        for (path, known) in std::mem::take(&mut self.read) {
+            if let Some(agreed) = agreement.get_mut(&path) {
+                *agreed = Some(known.entry.clone());
+            }
+            updates.insert(path, Update::seen(Some(known)));
+        }
+        // Nobody can tell what the others are: the next run compares them.
+        agreement.retain(|_, entry| !entry.as_ref().is_some_and(Entry::is_unread));
         let is_shared = self.ground.is_shared;
         if agreement.is_empty() && self.moved.is_empty() && self.gone.is_empty() && is_shared {
             here.state.learn(here.fs().as_ref(), &updates)?;
@@ -53,14 +60,16 @@ impl Run<'_> {
             )?;
             whole.extend(agreement.iter().map(|(path, entry)| (path.clone(), entry.clone())));
         }
-        for (path, entry) in &agreement {
-            updates.entry(path.clone()).or_default().agreed = Word::Now(entry.clone());
+        // Both sides record it at the same time. Should only one come to it, the next run compares everything.
+        self.tell(whole.as_ref().unwrap_or(&agreement), pipe)?;
+        drop(whole);
+        for (path, entry) in agreement {
+            updates.entry(path).or_default().agreed = Word::Now(entry);
         }
         let begin_anew = self.ground.agreed.is_none();
         let fs = here.fs().as_ref();
         here.state.agree(fs, &self.moved, &self.gone, &updates, begin_anew, self.studio_root)?;
         drop(updates);
-        self.tell(whole.as_ref().unwrap_or(&agreement), pipe)?;
         match pipe.recv()? {
             Body::Done(_) => {}
             _ => return Err(Error::protocol("no word that the agreed state is recorded")),

@@ -13,11 +13,14 @@ use crate::{
     request::Request,
     side::Side,
     state::{Agreed, Agreement},
+    transfer::SMALL_BYTES,
     trash,
 };
 
 /// Contents of less in all are not looked for under every path of a side.
 pub(super) const SEARCHED_BYTES: u64 = 256 << 10;
+/// Such a part of a small file that was edited travels, as the way to it from the old one.
+const EDITED: u64 = 16;
 
 /// What both sides have.
 pub(super) struct Picture {
@@ -46,7 +49,7 @@ impl Picture {
     pub(super) fn new(
         here: &Side,
         ground: Ground,
-        listed: &Listed,
+        listed: &mut Listed,
         request: &Request,
         label: &str,
         (moves, trees): (moves::Sorted, trees::Sorted),
@@ -94,7 +97,7 @@ impl Picture {
             })
             .collect();
         let unknown = here.seen.unknown.keys().chain(listed.unknown.keys()).cloned().collect();
-        let times = Times { server: server_times, studio: listed.modified_ms.clone() };
+        let times = Times { server: server_times, studio: std::mem::take(&mut listed.modified_ms) };
         Ok(Self { base, server, studio, times, counts, unknown, studio_entries, moves, trees })
     }
 
@@ -111,7 +114,7 @@ impl Picture {
     /// once more, it changes that digest; so the next run compares everything.
     pub(super) fn disowned(&self, ground: Ground, listed: &Listed) -> Agreement {
         let is_agreed =
-            |(path, told): &(&RelPath, &Option<Entry>)| self.base.get(path) == told.as_ref();
+            |(path, told): &(&RelPath, &Option<Entry>)| self.base.get(*path) == told.as_ref();
         let told = listed.told.iter().filter(|_| ground.is_shared).filter(is_agreed);
         told.map(|(path, told)| (path.clone(), told.clone())).collect()
     }
@@ -143,8 +146,11 @@ impl Picture {
         for (path, entry) in self.tree(side) {
             sources.add(path, entry);
         }
-        let bytes: u64 = operations.iter().map(Operation::bytes).sum();
-        if bytes >= SEARCHED_BYTES {
+        let travel = |operation: &Operation| match self.tree(side).get(&operation.path) {
+            Some(old) if old.is_file() && old.size() < SMALL_BYTES => operation.bytes() / EDITED,
+            Some(_) | None => operation.bytes(),
+        };
+        if operations.iter().map(travel).sum::<u64>() >= SEARCHED_BYTES {
             let is_wanted =
                 |entry: &Entry| entry.digest().is_some_and(|digest| wanted.contains(&digest));
             // What is not in the trees is on both sides as it was agreed.

@@ -32,7 +32,7 @@ use crate::{
     moves::Move,
     outcome::{Outcome, Skipped, Stats},
     plan::{Action, Ended, Operation},
-    reconcile::{Input, Plan, Policy, reconcile},
+    reconcile::{Input, Plan, Policy, Times, reconcile},
     request::{Direction, Request},
     server::{
         back::Back,
@@ -40,7 +40,7 @@ use crate::{
         listing::Listed,
     },
     side::{Layout, Side, absolute},
-    state::{Agreement, Updates, distrusting},
+    state::{Agreement, distrusting},
     wire::{PROTOCOL, Pipe, root_name},
 };
 
@@ -83,7 +83,7 @@ struct Run<'a> {
     /// What is known of those.
     known: Vec<(RelPath, Option<Known>)>,
     /// What the look left unread, and was read since.
-    read: Updates,
+    read: BTreeMap<RelPath, Known>,
     /// That both sides have now.
     moved: Vec<Move>,
     /// Folders that go as a whole on a side.
@@ -147,12 +147,15 @@ fn run_once(
     let moves = moves::sort(&mut here, &mut listed, ground, side, request, can)?;
     let trees = trees::sort(&mut here, &mut listed, ground, side, request, can)?;
     let sorted = (moves, trees);
-    let picture = Picture::new(&here, ground, &listed, request, &side.studio_label, sorted)?;
+    let mut picture =
+        Picture::new(&here, ground, &mut listed, request, &side.studio_label, sorted)?;
     compare::check(&here, ground, &listed, &picture.studio)?;
     let mut plan = decide(&here, side, request, &picture);
     for (path, entry) in picture.disowned(ground, &listed) {
         plan.agreed.entry(path).or_insert(entry);
     }
+    // There is one for each file, and the plan has those that it needs.
+    picture.times = Times::default();
     let back = match request.direction {
         Direction::Check => Vec::new(),
         Direction::Both | Direction::ToServer | Direction::ToStudio => {
@@ -175,7 +178,7 @@ fn run_once(
         fresher: BTreeMap::new(),
         back,
         known: Vec::new(),
-        read: Updates::new(),
+        read: BTreeMap::new(),
         moved: picture.moves.done,
         kept: picture.trees.on(Which::Server).map(|tree| tree.path.clone()).collect(),
         gone: picture.trees.done.into_iter().map(|tree| tree.path).collect(),
@@ -387,7 +390,10 @@ impl Run<'_> {
             Action::SetExecutable(_) | Action::MoveFolder { .. } | Action::DeleteTree => {
                 return None;
             }
-            Action::PutFile { entry, .. } => Some(self.fresher.get(&path).unwrap_or(entry).clone()),
+            Action::PutFile { entry, .. } => {
+                let read = || self.read.get(&path).map(|known| &known.entry);
+                Some(self.fresher.get(&path).or_else(read).unwrap_or(entry).clone())
+            }
             Action::PutLink { target } => Some(Entry::Link { target: target.clone() }),
         };
         Some((path, entry))

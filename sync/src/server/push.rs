@@ -13,7 +13,6 @@ use crate::{
     error::Error,
     plan::{Action, Ended, Operation, Source},
     side::Side,
-    state::Update,
     threads,
     transfer::{Announced, SMALL_BYTES, Sent, Small, read_small, send, send_small},
     wire::{Pipe, StepWriter, proto_local_entry},
@@ -147,8 +146,7 @@ impl Run<'_> {
     /// What a file is that the look left unread. Such a one is sent from where it goes.
     fn note_read(&mut self, path: &RelPath, small: &Small) -> Entry {
         let known = self.here.read_since(&small.entry, small.stamp);
-        self.read.insert(path.clone(), Update::seen(Some(known)));
-        self.fresher.insert(path.clone(), small.entry.clone());
+        self.read.insert(path.clone(), known);
         small.entry.clone()
     }
 

@@ -143,7 +143,9 @@ impl Side {
             self.check_count()?;
         }
         let unsettled = look.as_ref().map(|_| Seen::of(&self.seen));
-        let learned = std::mem::take(&mut self.seen.learned);
+        // Folders alone are soon looked at again: they wait for the agreement, with what will be read.
+        let waits = leaves_unread && self.seen.learned.values().all(Update::is_of_folder);
+        let learned = if waits { Updates::new() } else { std::mem::take(&mut self.seen.learned) };
         self.moved = self.seen.moved.clone();
         self.gone = self.seen.gone.clone();
         if !learned.is_empty() {

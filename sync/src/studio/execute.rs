@@ -211,7 +211,7 @@ impl<'s, 'a> Executor<'s, 'a> {
         pipe.send(Body::Results(pb::Results { results }))
     }
 
-    /// The server has recorded what both sides have now.
+    /// Records what both sides have now.
     pub(super) fn agree(&mut self, begin_anew: bool) -> Result<(), Error> {
         self.applier.settle()?;
         let mut updates = self.applier.known()?;

@@ -1,6 +1,11 @@
 //! Files that are read and sent in one piece.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{fs::File, io};
+
+use rustix::{
+    buffer::spare_capacity,
+    io::{Errno, pread},
+};
 
 use crate::{
     RelPath,
@@ -60,16 +65,16 @@ pub(crate) fn read_whole(file: &File, limit: u64) -> Option<Vec<u8>> {
 }
 
 fn read(file: &File, size: u64) -> io::Result<Vec<u8>> {
-    let mut content = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-    let mut at = 0;
-    while let Some(rest) = content.get_mut(at..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, at as u64) {
+    let size = usize::try_from(size).map_err(io::Error::other)?;
+    let mut content = Vec::new();
+    content.reserve_exact(size);
+    while content.len() < size {
+        let at = content.len() as u64;
+        match pread(file, spare_capacity(&mut content), at) {
             Ok(0) => break,
-            Ok(count) => at += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    content.truncate(at);
     Ok(content)
 }

@@ -5,7 +5,7 @@ use prost::Message as _;
 use proto::sync::v1::{Message, message::Body};
 use zstd::{
     bulk::{Compressor, Decompressor},
-    zstd_safe::get_frame_content_size,
+    zstd_safe::{compress_bound, get_frame_content_size},
 };
 
 use super::effort::Effort;
@@ -30,6 +30,9 @@ pub(crate) struct Pipe<'a> {
     effort: Effort,
     packer: Option<Compressor<'static>>,
     unpacker: Option<Decompressor<'static>>,
+    /// Kept from message to message: memory that is used for the first time costs more than what is done with it.
+    plain: Vec<u8>,
+    packed: Vec<u8>,
 }
 
 impl<'a> Pipe<'a> {
@@ -43,6 +46,8 @@ impl<'a> Pipe<'a> {
             effort: Effort::new(),
             packer: None,
             unpacker: None,
+            plain: Vec::new(),
+            packed: Vec::new(),
         }
     }
 
@@ -55,12 +60,16 @@ impl<'a> Pipe<'a> {
     }
 
     pub(crate) fn send(&mut self, body: Body) -> Result<(), Error> {
-        let plain = Message { body: Some(body) }.encode_to_vec();
-        let bytes = self.compress(&plain).unwrap_or(plain);
+        let message = Message { body: Some(body) };
+        self.plain.clear();
+        let encoded = message.encode(&mut self.plain);
+        encoded.map_err(|_| Error::protocol("a message that can't be written"))?;
+        drop(message);
+        let bytes = self.compress().unwrap_or_else(|| std::mem::take(&mut self.plain).into());
         let length = bytes.len();
         self.sent_bytes += length as u64;
         let watch = Stopwatch::start();
-        self.link.send(Bytes::from(bytes))?;
+        self.link.send(bytes)?;
         if self.effort.sent(length, watch.elapsed())
             && let Some(packer) = &mut self.packer
         {
@@ -106,8 +115,9 @@ impl<'a> Pipe<'a> {
         unpacker.decompress(packed, room.min(MESSAGE_LIMIT_BYTES)).map_err(broken)
     }
 
-    /// `None` where it does not pay.
-    fn compress(&mut self, plain: &[u8]) -> Option<Vec<u8>> {
+    /// What is to be sent, packed; `None` where it does not pay.
+    fn compress(&mut self) -> Option<Bytes> {
+        let plain = self.plain.as_slice();
         if plain.len() < WORTH_COMPRESSING_BYTES {
             return None;
         }
@@ -120,13 +130,16 @@ impl<'a> Pipe<'a> {
             Some(packer) => packer,
             none => none.insert(Compressor::new(self.effort.level()).ok()?),
         };
-        let packed = packer.compress(plain).ok()?;
-        if packed.len() > plain.len() / 10 * 9 {
+        self.packed.clear();
+        self.packed.reserve(compress_bound(plain.len()));
+        packer.compress_to_buffer(plain, &mut self.packed).ok()?;
+        if self.packed.len() > plain.len() / 10 * 9 {
             self.skip = (self.skip * 2 + 1).min(MOST_SKIPPED);
             return None;
         }
         self.skip = 0;
-        Some(Message { body: Some(Body::Zstd(packed.into())) }.encode_to_vec())
+        let packed = Bytes::copy_from_slice(&self.packed);
+        Some(Message { body: Some(Body::Zstd(packed)) }.encode_to_vec().into())
     }
 }
 
