@@ -24,6 +24,14 @@ def touch_memory(folder, mib=2048):
     file.unlink()
 
 
+def flushed_s(*folders):
+    """How long it takes until everything in them is on the disk."""
+    began = time.perf_counter()
+    for folder in folders:
+        subprocess.run(["sync", "-f", folder], check=True)
+    return time.perf_counter() - began
+
+
 def same(one, other):
     # What a tool keeps there for itself is no part of what is synchronised.
     answer = subprocess.run(["rsync", "-rlnic", "--delete", "--exclude=/.stfolder", f"{one}/", f"{other}/"], check=True,
@@ -46,8 +54,10 @@ class Bench:
             wall = act() or time.perf_counter() - began
         except peers.TooSlow as error:
             wall, late = None, error
+        spent = self.cpu(tool) - before
+        safe = wall and wall + flushed_s(tool.server_root, tool.studio_root)
         down, up = (now - then for now, then in zip(self.network.counters(), bytes_before))
-        row = {"link": self.network.link, "case": case, "tool": tool.name, "wall_s": wall, "cpu_s": self.cpu(tool) - before,
+        row = {"link": self.network.link, "case": case, "tool": tool.name, "wall_s": wall, "safe_s": safe, "cpu_s": spent,
                "bytes_up": up, "bytes_down": down, "rss_mib": max(ours.peak_mib(tool.pids()), getattr(tool, "peak", 0.0))}
         self.rows.append(row)
         if late:

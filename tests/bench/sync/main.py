@@ -5,6 +5,8 @@ Needs root: network namespaces, and a loop device with a journaled ext4 for the 
 that of both sides. Each tool's result is compared with `rsync -rlnic --delete` before it counts. A tool that needs longer than the limit
 for a case has a row without a time, and no further cases in that round.
 
+A row's `wall_s` is until the tool says that it is done; `safe_s` adds what it takes then until everything is on the disk.
+
 Each tool begins anew in each round, and who begins is another in each: whoever comes first may pay for what all use. Memory that a
 virtual machine gave back to its host costs several times as much to use again, so it is used once before each case, for every tool.
 """
