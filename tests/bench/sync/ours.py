@@ -171,8 +171,9 @@ def cpu_s(pids):
     return total / 100
 
 
-def peak_mib(pids):
-    peaks = [0.0]
+def peaks_mib(pids):
+    """Most memory that programs of each name have had."""
+    peaks = {}
     for pid in pids:
         try:
             text = pathlib.Path(f"/proc/{pid}/status").read_text()
@@ -180,5 +181,10 @@ def peak_mib(pids):
             continue
         # One that has ended, and is not waited for yet, has none.
         if found := re.search(r"VmHWM:\s+(\d+)", text):
-            peaks.append(int(found[1]) / 1024)
-    return max(peaks)
+            name = re.search(r"Name:\s+(.*)", text)[1]
+            peaks[name] = max(peaks.get(name, 0.0), int(found[1]) / 1024)
+    return peaks
+
+
+def peak_mib(pids):
+    return max(peaks_mib(pids).values(), default=0.0)

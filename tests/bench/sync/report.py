@@ -72,3 +72,8 @@ def table(rows):
             line(link, case, *(cell(best(rows, link=link, case=case, tool=tool)) for tool in tools))
     peaks = {tool: max(row["rss_mib"] for row in rows if row["tool"] == tool) for tool in tools}
     print("\nlargest process:", ", ".join(f"{tool} {peak:.0f} MiB" for tool, peak in peaks.items()), f"(goal: atelier ≤ {MOST_MIB} MiB)")
+    programs = {}
+    for row in rows:
+        if row["tool"] == "atelier":
+            programs = {name: max(peak, programs.get(name, 0.0)) for name, peak in {**programs, **row.get("peaks_mib", {})}.items()}
+    print("atelier's:", ", ".join(f"{name} {peak:.0f} MiB" for name, peak in sorted(programs.items())))
