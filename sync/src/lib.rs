@@ -8,7 +8,6 @@
 //!  Hello   what the server remembers            ──▶    opens its root
 //!                                               ◀──    Welcome   its root's name; whether it remembers the same
 //!  scans its root …                                    … and scans its own at the same time
-//!  (a first copy into an empty folder reads small files only as it sends them)
 //!                                               ◀──    Listing   changes since then, or everything
 //!  reconcile: base × server × studio → plan
 //!  Fetch   contents that it wants               ──▶
@@ -21,6 +20,9 @@
 //!                                               ◀──    Done
 //!  Done    the end                              ──▶
 //! ```
+//! A first copy into an empty studio is not listed and compared: the server goes through its root and sends batch by batch, and
+//! both sides record each batch, which counts once all are there.
+//!
 //! Promises:
 //! * A file's content is the old or the new one, never a mixture, and on the disk before its name is.
 //! * What is replaced or deleted goes to the trash first; what somebody wrote at that very moment is kept beside it.

@@ -4,21 +4,56 @@
 
 mod common;
 
-use std::{fs, io::Write, os::unix::fs::FileExt};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::FileExt,
+    sync::{Mutex, PoisonError},
+};
 
 use common::{Pair, is_long, noise, read, write};
 
-/// The most memory that this process ever had, in MiB.
+/// One test measures at a time.
+static MEASURING: Mutex<()> = Mutex::new(());
+
+/// The most memory that this process had since the last call of [`from_now_on`], or ever; in MiB.
 fn peak_mib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
+fn from_now_on() {
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+/// Both sides in one process.
+#[test]
+fn a_first_copy_needs_the_memory_of_a_few_batches() {
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    let peak = |files: u64| {
+        let pair = Pair::in_memory();
+        for number in 0..files {
+            write(pair.server(&format!("{}/{number:0100}", number % 100)), number.to_string());
+        }
+        from_now_on();
+        pair.sync();
+        let peak = peak_mib();
+        pair.assert_settled();
+        peak
+    };
+    // Four batches, and eleven; of each file but those on their way only its name is kept.
+    let (few, many) = (peak(30_000), peak(90_000));
+    let a_file = many.saturating_sub(few) * (1 << 20) / 60_000;
+    assert!(a_file < 800, "{few} MiB, {many} MiB: {a_file} bytes a file");
+}
+
 /// Both sides in one process: so each has less than the half. `ATELIER_LONG=1`: 5 GiB instead of 384 MiB.
 #[test]
 fn memory_is_flat_in_the_size_of_files() {
     let mib: u64 = if is_long() { 5 << 10 } else { 384 };
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    from_now_on();
     let pair = Pair::new();
     let mut file = fs::File::create(pair.studio("large")).unwrap();
     for number in 0..mib {

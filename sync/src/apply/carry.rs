@@ -37,6 +37,8 @@ pub(super) struct Carrier<'a> {
     label: &'a str,
     /// What this run made of paths; before what the scan saw.
     made: BTreeMap<RelPath, Option<Found>>,
+    /// Nobody asks for those of a batch before.
+    pub each_path_once: bool,
     /// For the index.
     known: Vec<(RelPath, Option<Known>)>,
     /// Conflict copies of what somebody wrote in the last moment.
@@ -51,15 +53,18 @@ impl<'a> Carrier<'a> {
             side,
             label,
             made: BTreeMap::new(),
+            each_path_once: false,
             known: Vec::new(),
             displaced: Vec::new(),
             unflushed: BTreeSet::new(),
         }
     }
 
-    /// Nothing more is carried out.
-    pub(super) fn take_known(&mut self) -> Vec<(RelPath, Option<Known>)> {
+    pub(super) fn forget_made(&mut self) {
         self.made.clear();
+    }
+
+    pub(super) fn take_known(&mut self) -> Vec<(RelPath, Option<Known>)> {
         std::mem::take(&mut self.known)
     }
 
@@ -80,6 +85,9 @@ impl<'a> Carrier<'a> {
         &mut self,
         waiting: Vec<(RelPath, Ready)>,
     ) -> Result<Vec<Ended>, Error> {
+        if self.each_path_once {
+            self.forget_made();
+        }
         let count = waiting.len();
         let mut tasks = Vec::with_capacity(count);
         for (at, (path, ready)) in waiting.into_iter().enumerate() {

@@ -37,6 +37,7 @@ use crate::{
     RelPath,
     error::Error,
     fs::Root,
+    index::Known,
     plan::Ended,
     side::Side,
     state::Updates,
@@ -103,6 +104,8 @@ pub(crate) struct Applier<'s, 'a> {
     new: NewFolders,
     waiting: Vec<(RelPath, Ready)>,
     waiting_bytes: u64,
+    /// For the index, of what was carried out.
+    made: Vec<(RelPath, Option<Known>)>,
 }
 
 impl<'s, 'a> Applier<'s, 'a> {
@@ -117,6 +120,14 @@ impl<'s, 'a> Applier<'s, 'a> {
             new: NewFolders::default(),
             waiting: Vec::new(),
             waiting_bytes: 0,
+            made: Vec::new(),
+        }
+    }
+
+    /// No path has more than one operation: what was made of those before need not be known.
+    pub(crate) fn each_path_once(&mut self) {
+        if let Some(carrier) = &mut self.carrier {
+            carrier.each_path_once = true;
         }
     }
 
@@ -196,6 +207,7 @@ impl<'s, 'a> Applier<'s, 'a> {
         let carrier = self.carrier()?;
         let last = carrier.carry_out(waiting)?;
         carrier.settle()?;
+        self.keep_known();
         Ok((before, last))
     }
 
@@ -218,7 +230,13 @@ impl<'s, 'a> Applier<'s, 'a> {
             Err(panic) => std::panic::resume_unwind(panic),
         };
         self.carrier = Some(carrier);
+        self.keep_known();
         ended.map(Some)
+    }
+
+    fn keep_known(&mut self) {
+        let known = self.carrier.as_mut().map(Carrier::take_known);
+        self.made.extend(known.unwrap_or_default());
     }
 
     fn take_waiting(&mut self) -> Vec<(RelPath, Ready)> {
@@ -249,10 +267,13 @@ impl<'s, 'a> Applier<'s, 'a> {
         }
     }
 
-    /// What is to be remembered of what was made, when all is done: it saves the next look from reading it. Of what is being carried
-    /// out nothing is known yet.
+    /// What is to be remembered of what was made since this was asked last: it saves the next look from reading it. Of what is being
+    /// carried out nothing is known yet. Where paths may have several operations, nothing more is carried out then.
     pub(crate) fn known(&mut self) -> Result<Updates, Error> {
-        let made = self.carrier.as_mut().map(Carrier::take_known).unwrap_or_default();
+        if let Some(carrier) = &mut self.carrier {
+            carrier.forget_made();
+        }
+        let made = std::mem::take(&mut self.made);
         if made.is_empty() { Ok(Updates::new()) } else { self.side.known(made) }
     }
 

@@ -11,9 +11,11 @@ mod queue;
 mod same;
 mod scan;
 mod visit;
+mod walk;
 
 pub(crate) use hash::{Hashed, hash};
 pub(crate) use scan::{Difference, Scan, Scanned, Scanning, Unknown, scan};
+pub(crate) use walk::{Met, Walk};
 
 use crate::{entry::Entry, fs::Stamp};
 

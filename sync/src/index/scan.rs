@@ -97,8 +97,6 @@ pub(crate) struct Scanning<'a> {
     pub cancel: &'a CancelFlag,
     /// Where to look; else: everywhere.
     pub look: Option<&'a Look>,
-    /// Small files of which nothing is known are not read, but told as [`Digest::UNREAD`].
-    pub leaves_unread: bool,
 }
 
 /// Looks at everything, or where something may have changed; only the root itself must be readable.

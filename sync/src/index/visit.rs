@@ -16,12 +16,11 @@ use super::{
 };
 use crate::{
     RelPath,
-    entry::{Digest, Entry},
+    entry::Entry,
     error::Error,
-    fs::{Found, Stamp, What, is_absent, look_in, names, open_in, read_link_in},
+    fs::{Found, What, is_absent, look_in, names, open_in, read_link_in},
     path::Joined,
     state::{Cursor, Remembered, Update},
-    transfer::SMALL_BYTES,
     watch::Item,
 };
 
@@ -346,8 +345,7 @@ impl<'a> Visitor<'a> {
             return;
         }
         let path = path.unwrap_or_else(|| RelPath::joined(bytes));
-        // Of what nobody has read there is nothing to remember.
-        if !known && !now.entry.is_unread() {
+        if !known {
             let stamp = now.found.stamp;
             let fresh = Known {
                 entry: now.entry.clone(),
@@ -451,13 +449,6 @@ impl<'a> Visitor<'a> {
         found: &Found,
         what: Remembered,
     ) -> Result<(), Error> {
-        if self.scanning.leaves_unread && found.stamp.size < SMALL_BYTES {
-            let Stamp { size, executable, .. } = found.stamp;
-            let entry = Entry::File { size, digest: Digest::UNREAD, executable };
-            let now = Scanned { entry, found: *found };
-            self.is_there(path.as_bytes(), None, now, what);
-            return Ok(());
-        }
         let opened = match folder {
             Some(folder) => open_in(folder, path.parts().1),
             None => self.scanning.root.file(&path),

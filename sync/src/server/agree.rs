@@ -11,7 +11,7 @@ use crate::{
     entry::Entry,
     error::Error,
     reconcile::Plan,
-    state::{Agreement, Update, Word},
+    state::{Agreement, Word},
     wire::{BATCH_BYTES, Pipe, proto_entry},
 };
 
@@ -31,18 +31,8 @@ impl Run<'_> {
             }
         }
         let here = self.here;
-        // Of the look, what could wait.
-        let mut updates = here.seen.learned.clone();
-        updates.append(&mut applier.known()?);
+        let mut updates = applier.known()?;
         updates.extend(here.known(std::mem::take(&mut self.known))?);
-        for (path, known) in std::mem::take(&mut self.read) {
-            if let Some(agreed) = agreement.get_mut(&path) {
-                *agreed = Some(known.entry.clone());
-            }
-            updates.insert(path, Update::seen(Some(known)));
-        }
-        // Nobody can tell what the others are: the next run compares them.
-        agreement.retain(|_, entry| !entry.as_ref().is_some_and(Entry::is_unread));
         let is_shared = self.ground.is_shared;
         if agreement.is_empty() && self.moved.is_empty() && self.gone.is_empty() && is_shared {
             here.state.learn(here.fs().as_ref(), &updates)?;
@@ -78,7 +68,7 @@ impl Run<'_> {
     }
 
     /// What differs from what the studio takes for agreed by itself.
-    fn tell(&self, agreement: &Agreement, pipe: &mut Pipe<'_>) -> Result<(), Error> {
+    pub(super) fn tell(&self, agreement: &Agreement, pipe: &mut Pipe<'_>) -> Result<(), Error> {
         let mut telling = Telling { agreed: pb::Agreed::default(), bytes: 0, pipe };
         for path in &self.spelled {
             telling.spelled(path)?;

@@ -28,6 +28,10 @@ pub(super) struct Listed {
 }
 
 impl Listed {
+    pub(super) fn is_empty(&self) -> bool {
+        self.told.is_empty() && self.unknown.is_empty()
+    }
+
     pub(super) fn check_size(&self) -> Result<(), Error> {
         if self.told.len() > MOST_ENTRIES || self.unknown.len() > MOST_ENTRIES {
             return Err(Error::protocol(format!("more than {MOST_ENTRIES} entries")));

@@ -4,6 +4,7 @@ mod agree;
 mod ask;
 mod back;
 mod compare;
+mod first;
 mod listing;
 mod moves;
 mod pull;
@@ -15,6 +16,7 @@ mod trees;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    time::Duration,
 };
 
 use proto::sync::v1::{self as pb, message::Body};
@@ -142,7 +144,24 @@ fn run_once(
         return Err(Error::protocol("changes of something that was never agreed"));
     }
     let ground = Ground { agreed, is_shared: welcome.changes_only };
-    let mut listed = look(&mut here, side, request, (ground, welcome.empty), &mut pipe)?;
+    // Of a studio that is empty, it is heard first.
+    let early = if only_sends(request, ground, welcome.empty) {
+        Some(listing::receive(&mut pipe)?)
+    } else {
+        None
+    };
+    if early.as_ref().is_some_and(Listed::is_empty) {
+        here.begin_walk(&side.exclusions)?;
+        let policy = policy(&here, side, request);
+        let mut run = Run::new(&here, side, request, (ground, studio_root));
+        run.first_copy(&policy, &mut pipe)?;
+        return Ok(ended(run.outcome, &pipe, began, context));
+    }
+    here.look(&side.exclusions, ground.agreed.is_some())?;
+    let mut listed = match early {
+        Some(listed) => listed,
+        None => listing::receive(&mut pipe)?,
+    };
     let can = welcome.protocol;
     let moves = moves::sort(&mut here, &mut listed, ground, side, request, can)?;
     let trees = trees::sort(&mut here, &mut listed, ground, side, request, can)?;
@@ -164,59 +183,36 @@ fn run_once(
     };
     picture.find_sources(&here, &mut plan)?;
     let mut run = Run {
-        here: &here,
-        side,
-        request,
-        ground,
         outcome: outcome(&here, &listed, &picture),
         base: picture.base,
         server: picture.server,
         studio: picture.studio,
         told: listed.told,
-        studio_root,
-        failed: BTreeSet::new(),
-        fresher: BTreeMap::new(),
         back,
-        known: Vec::new(),
-        read: BTreeMap::new(),
         moved: picture.moves.done,
         kept: picture.trees.on(Which::Server).map(|tree| tree.path.clone()).collect(),
         gone: picture.trees.done.into_iter().map(|tree| tree.path).collect(),
         trees: picture.trees.to_do.into_iter().map(|(_, it)| (it.path.clone(), it)).collect(),
         spelled: [picture.moves.spelled, picture.trees.spelled].concat(),
-        stuck: Vec::new(),
-        torn: Vec::new(),
+        ..Run::new(&here, side, request, (ground, studio_root))
     };
     run.carry_out(plan, &mut pipe)?;
-    let mut outcome = run.outcome;
+    Ok(ended(run.outcome, &pipe, began, context))
+}
+
+fn ended(mut outcome: Outcome, pipe: &Pipe<'_>, began: Duration, context: &Context) -> Outcome {
     outcome.stats.bytes_sent = pipe.sent_bytes();
     outcome.stats.bytes_received = pipe.received_bytes();
     outcome.stats.took = context.clock.now().saturating_sub(began);
-    Ok(outcome)
+    outcome
 }
 
-/// At both sides. A first copy into an empty folder is not read before it is sent, as there is nothing to compare it with.
-fn look(
-    here: &mut Side,
-    side: &ServerSide,
-    request: &Request,
-    (ground, seems_empty): (Ground, bool),
-    pipe: &mut Pipe<'_>,
-) -> Result<Listed, Error> {
-    let only_sends = seems_empty
-        && ground.agreed.is_none()
+/// Whether everything goes to a studio that seems to be empty, and nothing is agreed with it.
+fn only_sends(request: &Request, ground: Ground, seems_empty: bool) -> bool {
+    seems_empty
+        && ground.agreed.is_none_or(|agreed| agreed.is_of_nothing())
         && request.is_plain()
-        && request.direction != Direction::ToServer;
-    if !only_sends {
-        here.look(&side.exclusions, ground.agreed.is_some())?;
-        return listing::receive(pipe);
-    }
-    here.look_without_reading(&side.exclusions)?;
-    let listed = listing::receive(pipe)?;
-    if !listed.told.is_empty() || !listed.unknown.is_empty() {
-        here.look(&side.exclusions, false)?;
-    }
-    Ok(listed)
+        && request.direction != Direction::ToServer
 }
 
 fn decide(here: &Side, side: &ServerSide, request: &Request, picture: &Picture) -> Plan {
@@ -266,6 +262,41 @@ fn outcome(here: &Side, listed: &Listed, picture: &Picture) -> Outcome {
             })
             .collect(),
         ..Outcome::default()
+    }
+}
+
+impl<'a> Run<'a> {
+    /// In which nothing was found and nothing was done.
+    fn new(
+        here: &'a Side,
+        side: &'a ServerSide,
+        request: &'a Request,
+        (ground, studio_root): (Ground, [u8; 16]),
+    ) -> Self {
+        Self {
+            here,
+            side,
+            request,
+            ground,
+            base: Tree::new(),
+            server: Tree::new(),
+            studio: Tree::new(),
+            told: Agreement::new(),
+            studio_root,
+            outcome: Outcome::default(),
+            failed: BTreeSet::new(),
+            fresher: BTreeMap::new(),
+            back: Vec::new(),
+            known: Vec::new(),
+            read: BTreeMap::new(),
+            moved: Vec::new(),
+            trees: BTreeMap::new(),
+            gone: Vec::new(),
+            kept: BTreeSet::new(),
+            spelled: Vec::new(),
+            stuck: Vec::new(),
+            torn: Vec::new(),
+        }
     }
 }
 

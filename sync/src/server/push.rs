@@ -22,7 +22,7 @@ use crate::{
 const BATCH_OPERATIONS: usize = 8_000;
 const BATCH_BYTES: u64 = 64 << 20;
 /// Batches whose results may be on their way while the next is sent: one is being staged there, one is being carried out.
-const ON_THEIR_WAY: usize = 2;
+pub(super) const ON_THEIR_WAY: usize = 2;
 
 /// A small file that will be sent.
 fn read_ahead(here: &Side, operation: &Operation) -> Option<Small> {
@@ -68,7 +68,11 @@ impl Run<'_> {
         )
     }
 
-    fn results(&mut self, batch: &[Operation], pipe: &mut Pipe<'_>) -> Result<(), Error> {
+    pub(super) fn results(
+        &mut self,
+        batch: &[Operation],
+        pipe: &mut Pipe<'_>,
+    ) -> Result<(), Error> {
         let Body::Results(results) = pipe.recv()? else {
             return Err(Error::protocol("no results"));
         };
@@ -87,7 +91,7 @@ impl Run<'_> {
     }
 
     /// Answers how much content went.
-    fn send_operation(
+    pub(super) fn send_operation(
         &mut self,
         operation: &Operation,
         small: Option<Small>,
@@ -171,11 +175,16 @@ impl Run<'_> {
             Some(small) => send_small(pipe, out, small, None, announced)?,
             None => send(self.here, pipe, out, source, basis, announced)?,
         };
-        meter.end(if matches!(sent, Sent::Whole(_)) { size } else { 0 });
-        if let Sent::Whole(sent) = sent
+        meter.end(if matches!(sent, Sent::Whole(..)) { size } else { 0 });
+        if let Sent::Whole(sent, stamp) = sent
             && !sent.same_content(wanted)
         {
-            self.fresher.insert(operation.path.clone(), sent);
+            if wanted.is_unread() {
+                let known = self.here.read_since(&sent, stamp);
+                self.read.insert(operation.path.clone(), known);
+            } else {
+                self.fresher.insert(operation.path.clone(), sent);
+            }
         }
         Ok(wanted.size())
     }

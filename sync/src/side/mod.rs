@@ -105,20 +105,6 @@ impl Side {
 
     /// Looks at everything below the root, and remembers what it hashed. `is_agreed`: what was agreed before still counts.
     pub(crate) fn look(&mut self, exclusions: &Exclusions, is_agreed: bool) -> Result<(), Error> {
-        self.look_at(exclusions, is_agreed, false)
-    }
-
-    /// As [`Self::look`] where nothing is agreed, but for small files of which nothing is known: whoever sends them reads them once.
-    pub(crate) fn look_without_reading(&mut self, exclusions: &Exclusions) -> Result<(), Error> {
-        self.look_at(exclusions, false, true)
-    }
-
-    fn look_at(
-        &mut self,
-        exclusions: &Exclusions,
-        is_agreed: bool,
-        leaves_unread: bool,
-    ) -> Result<(), Error> {
         self.exclusions = exclusions.clone();
         let now_ns = self.now()?;
         self.looked_ns = now_ns;
@@ -135,7 +121,6 @@ impl Side {
             now_ns,
             cancel,
             look: look.as_ref(),
-            leaves_unread,
         })?;
         if look.as_ref().is_some_and(|look| !look.is_of_everything()) {
             self.seen.entries = self.entries()?;
@@ -143,9 +128,7 @@ impl Side {
             self.check_count()?;
         }
         let unsettled = look.as_ref().map(|_| Seen::of(&self.seen));
-        // Folders alone are soon looked at again: they wait for the agreement, with what will be read.
-        let waits = leaves_unread && self.seen.learned.values().all(Update::is_of_folder);
-        let learned = if waits { Updates::new() } else { std::mem::take(&mut self.seen.learned) };
+        let learned = std::mem::take(&mut self.seen.learned);
         self.moved = self.seen.moved.clone();
         self.gone = self.seen.gone.clone();
         if !learned.is_empty() {
@@ -154,6 +137,16 @@ impl Side {
         }
         if let Some((look, unsettled)) = look.zip(unsettled) {
             look.end(unsettled);
+        }
+        Ok(())
+    }
+
+    /// Instead of a look, for whoever walks through everything. The next look at a watched root is at everything.
+    pub(crate) fn begin_walk(&mut self, exclusions: &Exclusions) -> Result<(), Error> {
+        self.exclusions = exclusions.clone();
+        self.looked_ns = self.now()?;
+        if let Some(watch) = &self.context.watch {
+            drop(watch.look(&self.root, exclusions, false)?);
         }
         Ok(())
     }
@@ -200,8 +193,11 @@ impl Side {
         }
     }
 
-    /// What there is to remember of a file that was read as the last look saw it.
+    /// What there is to remember of something that was read as the last look or walk saw it.
     pub(crate) fn read_since(&self, entry: &Entry, stamp: Stamp) -> Known {
+        if entry.is_folder() {
+            return Known { entry: Entry::Folder, stamp: stamp.of_folder(), racy: false };
+        }
         Known { entry: entry.clone(), stamp, racy: is_racy(&stamp, self.looked_ns) }
     }
 

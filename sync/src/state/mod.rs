@@ -4,6 +4,7 @@
 //! It is written only after the files it speaks of are safe. A database that can't be read is put aside and begun anew: then
 //! nothing is known of earlier runs, and nothing is ever deleted for that reason.
 
+mod anew;
 mod blocks;
 #[cfg(test)]
 mod fuzz;
@@ -15,6 +16,7 @@ mod page;
 mod tally;
 mod update;
 
+pub(crate) use anew::Anew;
 pub(crate) use memory::{Cursor, Memory};
 pub(crate) use page::Remembered;
 pub(crate) use tally::Tally;
@@ -60,6 +62,12 @@ pub(crate) struct Agreed {
     pub tally: Tally,
     /// The studio's root that it was agreed with.
     pub studio_root: [u8; 16],
+}
+
+impl Agreed {
+    pub(crate) const fn is_of_nothing(&self) -> bool {
+        self.tally.entries == 0
+    }
 }
 
 /// One side's memory. One user at a time: the file is locked.

@@ -35,11 +35,6 @@ impl Update {
     pub(crate) fn seen(known: Option<Known>) -> Self {
         Self { seen: Word::Now(known.map(Box::new)), agreed: Word::AsBefore }
     }
-
-    /// Whether it says nothing but that a folder was seen.
-    pub(crate) fn is_of_folder(&self) -> bool {
-        matches!((&self.seen, &self.agreed), (Word::Now(Some(seen)), Word::AsBefore) if seen.entry.is_folder())
-    }
 }
 
 /// What both sides agree on; `None`: that there is nothing.

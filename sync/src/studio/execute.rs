@@ -15,7 +15,7 @@ use crate::{
     moves::{Move, Moves},
     plan::Ended,
     side::{Side, Spelled},
-    state::{Agreement, Word},
+    state::{Agreement, Anew, Updates, Word},
     transfer::{Announced, BasisFile, Job, Receipt, copy_local, read_copy, receive},
     wire::{self, Pipe, StepReader},
 };
@@ -38,6 +38,9 @@ pub(super) struct Executor<'s, 'a> {
     moved: Moves,
     /// Likewise.
     gone: GoneTrees,
+    /// Nothing was told, and nothing is agreed yet: what is done is recorded as it is done.
+    begins_anew: bool,
+    anew: Option<Anew<'a>>,
 }
 
 /// What an operation comes to, as far as it says so.
@@ -49,14 +52,27 @@ enum Made {
 }
 
 impl<'s, 'a> Executor<'s, 'a> {
-    pub(super) fn new(scope: &'s Scope<'s, 'a>, here: &'a Side, told: Agreement) -> Self {
+    /// `has_base`: something was agreed before, and still counts.
+    pub(super) fn new(
+        scope: &'s Scope<'s, 'a>,
+        here: &'a Side,
+        told: Agreement,
+        has_base: bool,
+    ) -> Self {
+        let mut applier = Applier::new(scope, here, LABEL);
+        let begins_anew = !has_base && told.is_empty();
+        if begins_anew {
+            applier.each_path_once();
+        }
         Self {
-            applier: Applier::new(scope, here, LABEL),
+            applier,
             waiting: Vec::new(),
             at_work: VecDeque::new(),
             agreed: told,
             moved: here.seen.moved.clone(),
             gone: here.seen.gone.clone(),
+            begins_anew,
+            anew: None,
         }
     }
 
@@ -82,7 +98,13 @@ impl<'s, 'a> Executor<'s, 'a> {
 
     /// Nor is this, whatever was told of it or done.
     pub(super) fn except(&mut self, path: &RelPath) {
-        if !self.gone.remove(path) {
+        if self.gone.remove(path) {
+            return;
+        }
+        if self.begins_anew {
+            // It may be recorded.
+            self.agreed.insert(path.clone(), None);
+        } else {
             self.agreed.remove(path);
         }
     }
@@ -208,19 +230,41 @@ impl<'s, 'a> Executor<'s, 'a> {
             }
             results.push(result(ended));
         }
-        pipe.send(Body::Results(pb::Results { results }))
+        pipe.send(Body::Results(pb::Results { results }))?;
+        if self.begins_anew { self.record() } else { Ok(()) }
+    }
+
+    /// What was done so far.
+    fn record(&mut self) -> Result<(), Error> {
+        let here = self.applier.side();
+        let updates = self.updates()?;
+        let anew = match &mut self.anew {
+            Some(anew) => anew,
+            none => none.insert(here.state.begin_anew(here.fs().as_ref(), here.root_name)?),
+        };
+        anew.add(here.fs().as_ref(), &updates)
+    }
+
+    /// What is known now, and what is agreed.
+    fn updates(&mut self) -> Result<Updates, Error> {
+        let mut updates = self.applier.known()?;
+        for (path, entry) in std::mem::take(&mut self.agreed) {
+            updates.entry(path).or_default().agreed = Word::Now(entry);
+        }
+        Ok(updates)
     }
 
     /// Records what both sides have now.
     pub(super) fn agree(&mut self, begin_anew: bool) -> Result<(), Error> {
         self.applier.settle()?;
-        let mut updates = self.applier.known()?;
+        let here = self.applier.side();
+        if self.begins_anew {
+            self.record()?;
+            return self.anew.take().map_or(Ok(()), |anew| anew.finish(here.fs().as_ref()));
+        }
+        let updates = self.updates()?;
         let moved: Vec<Move> = std::mem::take(&mut self.moved).iter().collect();
         let gone: Vec<RelPath> = std::mem::take(&mut self.gone).iter().cloned().collect();
-        for (path, entry) in std::mem::take(&mut self.agreed) {
-            updates.entry(path).or_default().agreed = Word::Now(entry);
-        }
-        let here = self.applier.side();
         here.state.agree(here.fs().as_ref(), &moved, &gone, &updates, begin_anew, here.root_name)
     }
 

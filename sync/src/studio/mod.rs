@@ -85,8 +85,9 @@ fn serve_once(side: &StudioSide, link: &mut dyn Link, context: &Context) -> Resu
         here.spell_out_gone(&gone)?;
     }
     let told = list::send(&here, &side.exclusions, &mut pipe)?;
+    let has_base = is_shared && agreed.is_some_and(|agreed| !agreed.is_of_nothing());
     std::thread::scope(|scope| {
-        let executor = execute::Executor::new(scope, &here, told);
+        let executor = execute::Executor::new(scope, &here, told, has_base);
         follow(&here, executor, is_shared, &mut pipe)
     })
 }

@@ -13,7 +13,7 @@ use crate::{
     delta::{BlockList, BlockLister, COPIED_AT_ONCE, DeltaMaker, Instruction, Part, Shift, sum},
     entry::{Digest, Entry},
     error::Error,
-    fs::{Found, What, is_absent},
+    fs::{Found, Stamp, What, is_absent},
     meter::Meter,
     side::Side,
     wire::{Pipe, StepWriter, proto_local_entry},
@@ -31,7 +31,7 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// As it was read: it may be newer than it was listed.
-    Whole(Entry),
+    Whole(Entry, Stamp),
     Failed(String),
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn send(
             }
             let entry = Entry::File { size, digest, executable: after.stamp.executable };
             end(pipe, out, &entry, after.stamp.modified_ms(), announced)?;
-            return Ok(Sent::Whole(entry));
+            return Ok(Sent::Whole(entry, after.stamp));
         }
     }
     fail(pipe, out, "it changed while it was read".to_owned())
@@ -144,7 +144,7 @@ pub(crate) fn send_small(
         }
     }
     end(pipe, out, &entry, modified_ms, announced)?;
-    Ok(Sent::Whole(entry))
+    Ok(Sent::Whole(entry, stamp))
 }
 
 fn end(
