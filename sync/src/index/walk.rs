@@ -4,6 +4,7 @@
 //! tell too, and what can't be told is unknown in the same words.
 
 use std::{
+    io,
     os::fd::{AsFd, OwnedFd},
     vec,
 };
@@ -17,6 +18,7 @@ use crate::{
     exclusions::Exclusions,
     fs::{Found, Root, What, is_absent, look_in, names, read_link_in},
     path::Joined,
+    watch::Look,
 };
 
 /// What a walk meets; files are [`Digest::UNREAD`].
@@ -35,6 +37,8 @@ pub(crate) struct Walk<'a> {
     root: &'a Root,
     exclusions: &'a Exclusions,
     cancel: &'a CancelFlag,
+    /// Watches what is walked through.
+    look: Option<&'a Look>,
     /// Folders that are left, the next one last; `None`: the root.
     left: Vec<Option<(RelPath, Found)>>,
     within: Option<Folder>,
@@ -50,8 +54,13 @@ struct Folder {
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(root: &'a Root, exclusions: &'a Exclusions, cancel: &'a CancelFlag) -> Self {
-        Self { root, exclusions, cancel, left: vec![None], within: None }
+    pub(crate) fn new(
+        root: &'a Root,
+        exclusions: &'a Exclusions,
+        cancel: &'a CancelFlag,
+        look: Option<&'a Look>,
+    ) -> Self {
+        Self { root, exclusions, cancel, look, left: vec![None], within: None }
     }
 
     /// Up to so many entries, or so many bytes and the file that goes beyond them. `None`: that was all.
@@ -77,31 +86,28 @@ impl<'a> Walk<'a> {
     }
 
     fn enter_root(&mut self) -> Result<(), Error> {
-        let open = || {
-            let fd = self.root.folder(None)?;
-            let names = names(fd.as_fd())?;
-            Ok((fd, names))
-        };
-        let (fd, names) = open().map_err(Error::io("read the folder that is synchronised"))?;
-        let names = names.into_iter();
-        self.within = Some(Folder { path: None, fd, names, folders: Vec::new() });
+        let opened = self.open(None);
+        self.within = Some(opened.map_err(Error::io("read the folder that is synchronised"))?);
         Ok(())
+    }
+
+    fn open(&self, path: Option<&RelPath>) -> io::Result<Folder> {
+        let fd = self.root.folder(path)?;
+        if let Some(look) = self.look {
+            look.watch(path, fd.as_fd());
+        }
+        let names = names(fd.as_fd())?.into_iter();
+        Ok(Folder { path: path.cloned(), fd, names, folders: Vec::new() })
     }
 
     fn enter(&mut self, path: RelPath, found: Found, met: &mut Met) {
         if path.ancestors().count() >= DEEPEST {
             return met.unknown(path, format!("it is more than {DEEPEST} folders deep"));
         }
-        let open = || {
-            let fd = self.root.folder(Some(&path))?;
-            let names = names(fd.as_fd())?;
-            Ok((fd, names))
-        };
-        match open() {
-            Ok((fd, names)) => {
-                met.there.push((path.clone(), Scanned { entry: Entry::Folder, found }));
-                let names = names.into_iter();
-                self.within = Some(Folder { path: Some(path), fd, names, folders: Vec::new() });
+        match self.open(Some(&path)) {
+            Ok(folder) => {
+                met.there.push((path, Scanned { entry: Entry::Folder, found }));
+                self.within = Some(folder);
             }
             Err(error) if is_absent(&error) => {}
             Err(error) => met.unknown(path, format!("the folder can't be read: {error}")),
@@ -198,7 +204,7 @@ mod tests {
             "left",
         ];
         for (entries, bytes) in [(1, u64::MAX), (3, u64::MAX), (100, 1), (100, u64::MAX)] {
-            let mut walk = Walk::new(&root, &exclusions, &cancel);
+            let mut walk = Walk::new(&root, &exclusions, &cancel, None);
             let mut met = BTreeSet::new();
             while let Some(part) = walk.next(entries, bytes).unwrap() {
                 assert!(part.there.len() <= entries && part.unknown.is_empty());

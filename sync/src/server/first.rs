@@ -22,6 +22,7 @@ use crate::{
     state::{Agreement, Anew, Update, Updates, Word},
     threads,
     transfer::{Small, read_small},
+    watch::{Look, Seen},
     wire::{Pipe, StepWriter},
 };
 
@@ -57,23 +58,32 @@ fn walk(mut walk: Walk<'_>, batches: &SyncSender<Result<Met, Error>>) {
 
 impl Run<'_> {
     /// Nothing is agreed, or that there is nothing; and nothing is in the studio.
-    pub(super) fn first_copy(&mut self, policy: &Policy, pipe: &mut Pipe<'_>) -> Result<(), Error> {
+    pub(super) fn first_copy(
+        &mut self,
+        policy: &Policy,
+        look: Option<Look>,
+        pipe: &mut Pipe<'_>,
+    ) -> Result<(), Error> {
         let (here, exclusions) = (self.here, &self.side.exclusions);
         let fs = here.fs().as_ref();
         let mut anew = here.state.begin_anew(fs, self.studio_root)?;
         let differing = std::thread::scope(|scope| {
             let (batches, met) = sync_channel(AHEAD);
-            let cancel = &here.context.cancel;
-            scope.spawn(move || walk(Walk::new(&here.root, exclusions, cancel), &batches));
+            let walking = Walk::new(&here.root, exclusions, &here.context.cancel, look.as_ref());
+            scope.spawn(move || walk(walking, &batches));
             self.send_all(policy, &met, &mut anew, pipe)
         })?;
         // Both sides record it at the same time.
         self.tell(&differing, pipe)?;
         anew.finish(fs)?;
         match pipe.recv()? {
-            Body::Done(_) => pipe.send(Body::Done(pb::Done {})),
-            _ => Err(Error::protocol("no word that the agreed state is recorded")),
+            Body::Done(_) => pipe.send(Body::Done(pb::Done {}))?,
+            _ => return Err(Error::protocol("no word that the agreed state is recorded")),
         }
+        if let Some(look) = look {
+            look.end(Seen::default());
+        }
+        Ok(())
     }
 
     /// Answers what is agreed and the studio does not take for agreed; what it does, and is not, is left in `told`.

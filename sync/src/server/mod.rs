@@ -151,10 +151,10 @@ fn run_once(
         None
     };
     if early.as_ref().is_some_and(Listed::is_empty) {
-        here.begin_walk(&side.exclusions)?;
+        let look = here.begin_walk(&side.exclusions)?;
         let policy = policy(&here, side, request);
         let mut run = Run::new(&here, side, request, (ground, studio_root));
-        run.first_copy(&policy, &mut pipe)?;
+        run.first_copy(&policy, look, &mut pipe)?;
         return Ok(ended(run.outcome, &pipe, began, context));
     }
     here.look(&side.exclusions, ground.agreed.is_some())?;

@@ -29,7 +29,7 @@ use crate::{
     index::{Known, RESERVED, Scan, Scanned, Scanning, is_racy, scan},
     moves::Moves,
     state::{Memory, State, Update, Updates},
-    watch::Seen,
+    watch::{Look, Seen},
 };
 
 /// How long it is waited for that stamps of large files tell something.
@@ -141,14 +141,13 @@ impl Side {
         Ok(())
     }
 
-    /// Instead of a look, for whoever walks through everything. The next look at a watched root is at everything.
-    pub(crate) fn begin_walk(&mut self, exclusions: &Exclusions) -> Result<(), Error> {
+    /// Instead of a look, for whoever walks through everything. A watched root is watched from then on, once the walk ended; the
+    /// next look is at everything.
+    pub(crate) fn begin_walk(&mut self, exclusions: &Exclusions) -> Result<Option<Look>, Error> {
         self.exclusions = exclusions.clone();
         self.looked_ns = self.now()?;
-        if let Some(watch) = &self.context.watch {
-            drop(watch.look(&self.root, exclusions, false)?);
-        }
-        Ok(())
+        let watch = self.context.watch.as_ref();
+        watch.map(|watch| watch.look(&self.root, exclusions, false)).transpose()
     }
 
     /// Whether nothing is there at first sight, even nothing that is excluded.

@@ -7,6 +7,7 @@ mod common;
 
 mod blind;
 mod edits;
+mod first;
 mod random;
 mod speed;
 
