@@ -60,11 +60,7 @@ impl Run<'_> {
         let fs = here.fs().as_ref();
         here.state.agree(fs, &self.moved, &self.gone, &updates, begin_anew, self.studio_root)?;
         drop(updates);
-        match pipe.recv()? {
-            Body::Done(_) => {}
-            _ => return Err(Error::protocol("no word that the agreed state is recorded")),
-        }
-        pipe.send(Body::Done(pb::Done {}))
+        end(pipe)
     }
 
     /// What differs from what the studio takes for agreed by itself.
@@ -91,6 +87,14 @@ impl Run<'_> {
         }
         telling.agreed.last = true;
         telling.pipe.send(Body::Agreed(telling.agreed))
+    }
+}
+
+/// The studio has recorded it too.
+pub(super) fn end(pipe: &mut Pipe<'_>) -> Result<(), Error> {
+    match pipe.recv()? {
+        Body::Done(_) => pipe.send(Body::Done(pb::Done {})),
+        _ => Err(Error::protocol("no word that the agreed state is recorded")),
     }
 }
 

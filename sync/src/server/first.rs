@@ -7,9 +7,9 @@ use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
 };
 
-use proto::sync::v1::{self as pb, message::Body, step::What as Step};
+use proto::sync::v1::step::What as Step;
 
-use super::{Run, push::ON_THEIR_WAY};
+use super::{Run, agree, push::ON_THEIR_WAY};
 use crate::{
     RelPath,
     entry::{Entry, Tree},
@@ -76,10 +76,7 @@ impl Run<'_> {
         // Both sides record it at the same time.
         self.tell(&differing, pipe)?;
         anew.finish(fs)?;
-        match pipe.recv()? {
-            Body::Done(_) => pipe.send(Body::Done(pb::Done {}))?,
-            _ => return Err(Error::protocol("no word that the agreed state is recorded")),
-        }
+        agree::end(pipe)?;
         if let Some(look) = look {
             look.end(Seen::default());
         }

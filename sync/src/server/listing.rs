@@ -29,7 +29,10 @@ pub(super) struct Listed {
 
 impl Listed {
     pub(super) fn is_empty(&self) -> bool {
-        self.told.is_empty() && self.unknown.is_empty()
+        self.told.is_empty()
+            && self.unknown.is_empty()
+            && self.moved.is_empty()
+            && self.gone.is_empty()
     }
 
     pub(super) fn check_size(&self) -> Result<(), Error> {

@@ -84,7 +84,7 @@ struct Run<'a> {
     back: Vec<Back>,
     /// What is known of those.
     known: Vec<(RelPath, Option<Known>)>,
-    /// What the look left unread, and was read since.
+    /// What a walk left unread, and was read since.
     read: BTreeMap<RelPath, Known>,
     /// That both sides have now.
     moved: Vec<Move>,

@@ -117,7 +117,7 @@ impl Run<'_> {
                 tell(pipe, out, Do::MoveFolder(from.as_bytes().to_vec().into())).map(|()| 0)
             }
             Action::PutFile { entry, modified_ms, source } => {
-                // What the look left unread was read ahead; if it was not so simple, the end of its content tells.
+                // What a walk left unread was read ahead; if it was not so simple, the end of its content tells.
                 let read = small.as_ref().filter(|_| entry.is_unread());
                 let read = read.map(|small| self.note_read(path, small));
                 let entry = read.as_ref().unwrap_or(entry);
@@ -147,7 +147,7 @@ impl Run<'_> {
         }
     }
 
-    /// What a file is that the look left unread. Such a one is sent from where it goes.
+    /// What a file is that a walk left unread. Such a one is sent from where it goes.
     fn note_read(&mut self, path: &RelPath, small: &Small) -> Entry {
         let known = self.here.read_since(&small.entry, small.stamp);
         self.read.insert(path.clone(), known);

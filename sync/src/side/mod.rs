@@ -105,13 +105,9 @@ impl Side {
 
     /// Looks at everything below the root, and remembers what it hashed. `is_agreed`: what was agreed before still counts.
     pub(crate) fn look(&mut self, exclusions: &Exclusions, is_agreed: bool) -> Result<(), Error> {
-        self.exclusions = exclusions.clone();
-        let now_ns = self.now()?;
-        self.looked_ns = now_ns;
+        let look = self.begin_look(exclusions, is_agreed)?;
         let (root, memory, cancel) = (&self.root, &self.memory, &self.context.cancel);
-        let watch = self.context.watch.as_ref();
-        let look = watch.map(|watch| watch.look(root, exclusions, is_agreed)).transpose()?;
-        let state = &self.state;
+        let (state, now_ns) = (&self.state, self.looked_ns);
         self.seen = scan(Scanning {
             root,
             memory,
@@ -144,10 +140,18 @@ impl Side {
     /// Instead of a look, for whoever walks through everything. A watched root is watched from then on, once the walk ended; the
     /// next look is at everything.
     pub(crate) fn begin_walk(&mut self, exclusions: &Exclusions) -> Result<Option<Look>, Error> {
+        self.begin_look(exclusions, false)
+    }
+
+    fn begin_look(
+        &mut self,
+        exclusions: &Exclusions,
+        is_agreed: bool,
+    ) -> Result<Option<Look>, Error> {
         self.exclusions = exclusions.clone();
         self.looked_ns = self.now()?;
         let watch = self.context.watch.as_ref();
-        watch.map(|watch| watch.look(&self.root, exclusions, false)).transpose()
+        watch.map(|watch| watch.look(&self.root, exclusions, is_agreed)).transpose()
     }
 
     /// Whether nothing is there at first sight, even nothing that is excluded.

@@ -2,14 +2,9 @@
 //!
 //! Until then nothing is agreed: whoever breaks off leaves pages whose agreed states are void with the next generation.
 
-use std::collections::HashSet;
-
 use redb::Durability;
 
-use super::{
-    Agreed, META, PAGES, State, Tally, Updates, blocks, broken, json, tally::Tallier,
-    update::Updating,
-};
+use super::{Agreed, META, State, Tally, Updates, broken, json, tally::Tallier, update::Updating};
 use crate::{error::Error, fs::FileSystem};
 
 /// So much of it is recorded.
@@ -51,20 +46,10 @@ impl Anew<'_> {
         let mut write = || -> Result<(), redb::Error> {
             let mut writing = self.state.db().begin_write()?;
             writing.set_durability(Durability::None)?;
-            let mut updating = Updating {
-                pages: writing.open_table(PAGES)?,
-                generation: self.generation,
-                tally: self.tally,
-                tallier: &mut self.tallier,
-                void: Vec::new(),
-                kept: HashSet::new(),
-            };
+            let mut updating =
+                Updating::new(&writing, self.generation, self.tally, &mut self.tallier)?;
             updating.run(updates)?;
-            let (tally, kept) = (updating.tally, std::mem::take(&mut updating.kept));
-            let mut void = std::mem::take(&mut updating.void);
-            drop(updating);
-            void.retain(|digest| !kept.contains(digest));
-            blocks::forget(&writing, &void)?;
+            let tally = updating.finish(&writing)?;
             writing.commit()?;
             self.tally = tally;
             Ok(())

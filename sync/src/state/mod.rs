@@ -180,14 +180,7 @@ impl State {
         let mut write = || -> Result<(), redb::Error> {
             let mut writing = self.db().begin_write()?;
             writing.set_durability(redb::Durability::None)?;
-            let mut updating = Updating {
-                pages: writing.open_table(PAGES)?,
-                generation,
-                tally: Tally::default(),
-                tallier: &mut tallier,
-                void: Vec::new(),
-                kept: std::collections::HashSet::new(),
-            };
+            let mut updating = Updating::new(&writing, generation, Tally::default(), &mut tallier)?;
             updating.run(updates)?;
             drop(updating);
             writing.commit()?;
@@ -212,14 +205,8 @@ impl State {
         let mut tallier = Tallier::new(studio_root);
         fs.record().map_err(Error::io("remember the agreed state"))?;
         self.write("written", |writing| {
-            let mut updating = Updating {
-                pages: writing.open_table(PAGES)?,
-                generation,
-                tally: before.map(|before| before.tally).unwrap_or_default(),
-                tallier: &mut tallier,
-                void: Vec::new(),
-                kept: std::collections::HashSet::new(),
-            };
+            let tally = before.map(|before| before.tally).unwrap_or_default();
+            let mut updating = Updating::new(writing, generation, tally, &mut tallier)?;
             for one in moved {
                 updating.move_tree(one)?;
             }
@@ -227,9 +214,7 @@ impl State {
                 updating.drop_tree(folder)?;
             }
             updating.run(updates)?;
-            let Updating { tally, mut void, kept, .. } = updating;
-            void.retain(|digest| !kept.contains(digest));
-            blocks::forget(writing, &void)?;
+            let tally = updating.finish(writing)?;
             let mut meta = writing.open_table(META)?;
             meta.insert("agreed", json(&Agreed { tally, studio_root }).as_slice())?;
             meta.insert("generation", json(&generation).as_slice())?;

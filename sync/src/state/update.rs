@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use redb::{ReadableTable, Table};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
+    PAGES, blocks,
     page::{self, Reader, Remembered, Senseless, Writer},
     tally::{Tallier, Tally},
 };
@@ -64,7 +65,27 @@ struct Place {
     next: Option<Vec<u8>>,
 }
 
-impl Updating<'_, '_> {
+impl<'t, 'k> Updating<'t, 'k> {
+    pub(super) fn new(
+        writing: &'t WriteTransaction,
+        generation: u32,
+        tally: Tally,
+        tallier: &'k mut Tallier,
+    ) -> Result<Self, redb::Error> {
+        let (void, kept) = (Vec::new(), HashSet::new());
+        let pages = writing.open_table(PAGES)?;
+        Ok(Self { pages, generation, tally, tallier, void, kept })
+    }
+
+    /// Forgets the blocks of contents that nobody agrees on any more; answers what all comes to.
+    pub(super) fn finish(self, writing: &WriteTransaction) -> Result<Tally, redb::Error> {
+        let Self { pages, tally, mut void, kept, .. } = self;
+        drop(pages);
+        void.retain(|digest| !kept.contains(digest));
+        blocks::forget(writing, &void)?;
+        Ok(tally)
+    }
+
     /// Folder by folder.
     pub(super) fn run(&mut self, updates: &Updates) -> Result<(), redb::Error> {
         let mut by_folder: BTreeMap<Option<&[u8]>, Vec<(&RelPath, &Update)>> = BTreeMap::new();

@@ -55,8 +55,8 @@ class Bench:
         except peers.TooSlow as error:
             wall, late = None, error
         spent = self.cpu(tool) - before
-        safe = wall and wall + flushed_s(tool.server_root, tool.studio_root)
         down, up = (now - then for now, then in zip(self.network.counters(), bytes_before))
+        safe = wall and wall + flushed_s(tool.server_root, tool.studio_root)
         row = {"link": self.network.link, "case": case, "tool": tool.name, "wall_s": wall, "safe_s": safe, "cpu_s": spent,
                "bytes_up": up, "bytes_down": down, "rss_mib": max(ours.peak_mib(tool.pids()), getattr(tool, "peak", 0.0)), "peaks_mib": ours.peaks_mib(tool.pids())}
         self.rows.append(row)
